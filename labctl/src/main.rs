@@ -1,0 +1,3 @@
+//! The `labctl` command.
+
+fn main() {}

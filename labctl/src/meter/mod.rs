@@ -1,0 +1,1 @@
+//! Counts and captures a node's packets from outside the node.

@@ -1,0 +1,155 @@
+//! [`Topology`](crate::topology::Topology) -> [`Plan`]: names, addresses, routes, link parameters and
+//! rulesets as text. Pure: same topology and seed, same plan, byte for byte.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use overlay_control::{NodeConfig, Role};
+use serde::{Deserialize, Serialize};
+
+use crate::names::{LabName, NodeName};
+
+/// Everything that `up` makes, and everything that experiments must know of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The lab.
+    pub lab: LabName,
+    /// One line for people.
+    pub title: String,
+    /// The published row to compare with.
+    pub published: Option<String>,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// The WAN core and its attachments.
+    pub wan: WanPlan,
+    /// Gateways, each after the one that it hangs off.
+    pub gateways: Vec<GatewayPlan>,
+    /// Nodes.
+    pub nodes: Vec<NodePlan>,
+    /// What login experiments need to know; `None` without an overlay.
+    pub overlay: Option<OverlayPlan>,
+}
+
+/// The WAN core: a namespace that routes between attachments and reaches nothing else.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WanPlan {
+    /// Its namespace.
+    pub namespace: String,
+    /// The core's own address, on its loopback interface: every attachment's next hop.
+    pub address: Ipv4Addr,
+    /// All public addresses; unassigned ones are silently dropped (a blackhole route).
+    pub network: Ipv4Addr,
+    /// Prefix length of `network`.
+    pub prefix: u8,
+    /// Seed of jitter and loss.
+    pub seed: u64,
+    /// Names of the regions.
+    pub regions: Vec<String>,
+    /// One-way delay between regions, half of the RTT.
+    pub delay: Vec<Vec<Duration>>,
+    /// Jitter as a share of the delay between regions.
+    pub jitter: f64,
+    /// Who hangs off the core.
+    pub attachments: Vec<Attachment>,
+}
+
+/// One link between the core and a public node or a gateway.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// Interface name in the core: the name of the node or gateway at the other end.
+    pub name: NodeName,
+    /// Namespace at the other end.
+    pub namespace: String,
+    /// Interface at the other end: `eth0` of a node, `wan` of a gateway.
+    pub interface: String,
+    /// Index into [`WanPlan::regions`].
+    pub region: usize,
+    /// Public addresses at the other end.
+    pub addresses: Vec<Ipv4Addr>,
+    /// Rate from the core, bit/s.
+    pub down: Option<u64>,
+    /// Rate to the core, bit/s.
+    pub up: Option<u64>,
+    /// One-way delay of the access link.
+    pub access_delay: Duration,
+    /// Jitter of the access link: uniform in plus or minus this.
+    pub access_jitter: Duration,
+    /// Loss of the access link, each way, 0.0 to 1.0.
+    pub loss: f64,
+}
+
+/// A site's router: a namespace with `wan` and `lan` (a bridge whose ports are named for the nodes).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GatewayPlan {
+    /// Name of the site.
+    pub name: NodeName,
+    /// Its namespace.
+    pub namespace: String,
+    /// The gateway whose `lan` this one's `wan` is a port of; `None`: the WAN core.
+    pub behind: Option<NodeName>,
+    /// Addresses on `wan`.
+    pub outside: Vec<Ipv4Addr>,
+    /// Prefix length on `wan`: 32 towards the WAN core, the outer site's behind another gateway.
+    pub outside_prefix: u8,
+    /// Next hop of the default route.
+    pub next_hop: Ipv4Addr,
+    /// Address on `lan`.
+    pub inside: Ipv4Addr,
+    /// Prefix length on `lan`.
+    pub inside_prefix: u8,
+    /// Name of the NAT profile, for people.
+    pub nat: String,
+    /// Name of the firewall profile, for people.
+    pub firewall: String,
+    /// Settings below `/proc/sys`, by path with `/` (`net/ipv4/ip_forward`).
+    pub sysctls: BTreeMap<String, String>,
+    /// The NAT, for `nft -f`; empty: none.
+    pub nft: String,
+    /// The firewall, for `iptables-restore`; empty: none.
+    pub iptables: String,
+}
+
+/// A node and its container.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodePlan {
+    /// Name.
+    pub name: NodeName,
+    /// The name in the file, before `count:` was expanded.
+    pub group: NodeName,
+    /// Role.
+    pub role: Role,
+    /// Its network namespace.
+    pub namespace: String,
+    /// Its container.
+    pub container: String,
+    /// The gateway whose `lan` it is on; `None`: a public node, attached to the WAN core.
+    pub gateway: Option<NodeName>,
+    /// Addresses on `eth0`.
+    pub addresses: Vec<Ipv4Addr>,
+    /// Prefix length on `eth0`: 32 for a public node.
+    pub prefix: u8,
+    /// Next hop of the default route.
+    pub next_hop: Ipv4Addr,
+    /// Buddies of a client.
+    pub buddies: Vec<NodeName>,
+    /// What the node reads at its start. The keys of the login servers are not in it: `up` makes them.
+    pub config: NodeConfig,
+}
+
+/// What a login experiment needs to know of the overlay.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OverlayPlan {
+    /// Name of the parameter file.
+    pub profile: String,
+    /// Host cache of a client that has logged in before: entries in all, live and stale together.
+    pub host_cache_entries: usize,
+    /// How many of them are stale.
+    pub host_cache_stale: usize,
+    /// Public addresses that nobody has, for stale entries.
+    pub unassigned: Vec<Ipv4Addr>,
+    /// Clients that are measured.
+    pub measure: Vec<NodeName>,
+    /// Clients that are online before the first trial.
+    pub online: Vec<NodeName>,
+}

@@ -1,0 +1,1 @@
+//! What runs the nodes. Nothing outside this room knows which runtime it is.

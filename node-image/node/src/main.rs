@@ -1,0 +1,3 @@
+//! What runs in an overlay node's container.
+
+fn main() {}
