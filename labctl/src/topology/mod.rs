@@ -1,8 +1,8 @@
 //! Topology YAML -> [`Topology`]: parse and validate. Every error has file:line:column, the offending
 //! line and the mend. A [`Topology`] is valid: what uses it checks nothing again.
 
-mod document;
-mod problem;
+pub(crate) mod document;
+pub(crate) mod problem;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
