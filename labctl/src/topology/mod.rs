@@ -5,6 +5,7 @@
 //! tree with places (`document`), the tree to sections (`read`), sections to a topology (`resolve`).
 
 pub(crate) mod document;
+pub(crate) mod fields;
 mod load;
 mod parameters;
 pub(crate) mod problem;
@@ -15,8 +16,6 @@ mod resolve;
 mod set;
 mod subnet;
 mod units;
-
-pub(crate) mod fields;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
