@@ -15,6 +15,8 @@ mod read;
 mod resolve;
 mod set;
 mod subnet;
+#[cfg(test)]
+mod tests;
 mod units;
 
 use std::collections::BTreeMap;
