@@ -134,25 +134,24 @@ impl Setup {
     }
 
     /// Adds a client; with an account if this is not its first login.
-    pub fn add(
-        &self,
-        world: &mut World,
-        mut config: ClientConfig,
-        policy: Option<Policy>,
-        host: u8,
-    ) -> NodeId {
+    pub fn add(&self, world: &mut World, config: ClientConfig, policy: Option<Policy>, host: u8) -> NodeId {
         if !config.first_time {
             add_user(world, &config.user, "correct horse");
         }
-        let port = config.listen_port;
-        let public = Ipv4Addr::new(198, 18, 200, host);
-        let translated = policy.as_ref().is_some_and(|policy| policy.mapping.is_some());
-        let ip = if translated { Ipv4Addr::new(192, 168, 1, 2) } else { public };
-        let address = SocketAddrV4::new(ip, port);
-        config.local_address = Some(ip);
-        let gateway = policy.map(|policy| Gateway::new(policy, public, address));
-        world.add(Role::Client(Box::new(Client::new(config))), address, None, gateway)
+        attach(world, config, policy, host)
     }
+}
+
+/// Adds a client as it is.
+pub fn attach(world: &mut World, mut config: ClientConfig, policy: Option<Policy>, host: u8) -> NodeId {
+    let port = config.listen_port;
+    let public = Ipv4Addr::new(198, 18, 200, host);
+    let translated = policy.as_ref().is_some_and(|policy| policy.mapping.is_some());
+    let ip = if translated { Ipv4Addr::new(192, 168, 1, 2) } else { public };
+    let address = SocketAddrV4::new(ip, port);
+    config.local_address = Some(ip);
+    let gateway = policy.map(|policy| Gateway::new(policy, public, address));
+    world.add(Role::Client(Box::new(Client::new(config))), address, None, gateway)
 }
 
 fn shuffle(random: &mut ChaCha20Rng, things: &mut [SocketAddrV4]) {
