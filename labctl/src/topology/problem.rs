@@ -79,6 +79,11 @@ impl Problem {
         self
     }
 
+    /// Says whose value it is: `site campus-a`.
+    pub(crate) fn add_place(&mut self, place: &str) {
+        self.message = format!("{place}: {}", self.message);
+    }
+
     /// What is wrong.
     #[must_use]
     pub fn message(&self) -> &str {
@@ -138,8 +143,9 @@ impl Problems {
         let source = self.sources.get(source);
         let name = source.map_or("topology", |source| source.name.as_str());
         let text = source
-            .and_then(|source| line.checked_sub(1).and_then(|index| source.text.lines().nth(index)))
-            .filter(|_| column > 0);
+            // A value given by `--set` is shown whole by its source's name.
+            .filter(|_| problem.at.source == 0 && column > 0)
+            .and_then(|source| line.checked_sub(1).and_then(|index| source.text.lines().nth(index)));
         if let Some(text) = text {
             writeln!(f, "{name}:{line}:{column}: {}", problem.message)?;
             write_line(text, line, column, width, f)?;
@@ -164,12 +170,15 @@ fn write_line(
     // Control characters, which a terminal would obey, are shown as spaces.
     let characters: Vec<char> = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let start = (column - 1).min(characters.len());
-    let first = if start < SHOWN / 2 { 0 } else { start - SHOWN / 4 };
+    let first = if characters.len() <= SHOWN { 0 } else { start.saturating_sub(SHOWN / 2) };
     let last = characters.len().min(first + SHOWN);
     let shown: String = characters[first..last].iter().collect();
     let carets = width.min(last.saturating_sub(start)).max(1);
-    writeln!(f, "{line:>5} | {shown}")?;
-    writeln!(f, "{:>5} | {:indent$}{:^<carets$}", "", "", "", indent = start - first)
+    // Three dots stand for what is cut off on the left; they move the carets.
+    let dots = if first > 0 { "..." } else { "" };
+    writeln!(f, "{line:>5} | {dots}{shown}")?;
+    let indent = start - first + dots.len();
+    writeln!(f, "{:>5} | {:indent$}{:^<carets$}", "", "", "")
 }
 
 /// The word of `known` that `found` was probably meant to be.
