@@ -1,8 +1,13 @@
 //! Topology YAML -> [`Topology`]: parse and validate. Every error has file:line:column, the offending
 //! line and the mend. A [`Topology`] is valid: what uses it checks nothing again.
 
+pub(crate) mod document;
+pub(crate) mod fields;
+pub(crate) mod problem;
+mod subnet;
+mod units;
+
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use overlay_control::Role;
@@ -11,6 +16,9 @@ use serde::Serialize;
 
 use crate::names::{LabName, NodeName};
 use crate::profile::{FirewallProfile, NatProfile};
+
+pub use problem::{Problem, Problems, TopologyErrors};
+pub use subnet::{Subnet, SubnetError};
 
 /// A validated topology. `count:` is expanded, profiles and overlay parameters are resolved.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -90,18 +98,15 @@ pub struct Site {
 #[serde(rename_all = "kebab-case")]
 pub enum Uplink {
     /// Straight to the WAN, in this region.
-    Wan { region: usize },
+    Wan {
+        /// Index into [`Wan::regions`].
+        region: usize,
+    },
     /// To the inside of another site's gateway (a home behind a carrier's NAT).
-    Site { site: NodeName },
-}
-
-/// An IPv4 network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Subnet {
-    /// Network address.
-    pub network: Ipv4Addr,
-    /// Prefix length.
-    pub prefix: u8,
+    Site {
+        /// The outer site.
+        site: NodeName,
+    },
 }
 
 /// An access link: what a gateway's or public node's packets pass on their way to and from the WAN.
@@ -126,14 +131,35 @@ pub struct Node {
     pub name: NodeName,
     /// The name in the file: `sn` for `sn-3` of `sn: { count: 16 }`.
     pub group: NodeName,
-    /// Role in the overlay.
-    pub role: Role,
+    /// What runs in its container.
+    pub kind: NodeKind,
     /// Where it is.
     pub place: Place,
     /// Public addresses, and thus overlay nodes in the container; 1 unless the file says otherwise.
     pub addresses: u16,
-    /// User names on this client's buddy list (nodes' names).
-    pub buddies: Vec<NodeName>,
+}
+
+/// What runs in a node's container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeKind {
+    /// A node of the overlay.
+    Overlay {
+        /// Its role.
+        role: Role,
+        /// A client's buddy list: names of clients, which are their user names too.
+        buddies: Vec<NodeName>,
+    },
+}
+
+impl Node {
+    /// The role of an overlay node.
+    #[must_use]
+    pub fn role(&self) -> Option<Role> {
+        match &self.kind {
+            NodeKind::Overlay { role, .. } => Some(*role),
+        }
+    }
 }
 
 /// Where a node is.
@@ -141,9 +167,17 @@ pub struct Node {
 #[serde(rename_all = "kebab-case")]
 pub enum Place {
     /// A public address on the WAN.
-    Wan { region: usize, access: AccessLink },
+    Wan {
+        /// Index into [`Wan::regions`].
+        region: usize,
+        /// The node's link to the WAN.
+        access: AccessLink,
+    },
     /// A private address behind a site's gateway.
-    Site { site: NodeName },
+    Site {
+        /// The site.
+        site: NodeName,
+    },
 }
 
 /// What experiments do by default.
