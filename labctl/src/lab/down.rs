@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::{FoundLab, LabError, LabLock, Observer, StateDirectory, Step, find};
+use super::{FoundLab, LabError, LabLock, Observer, StateDirectory, Step, find, find_all, find_lab};
 use crate::names::LabName;
 use crate::net::{NetNs, wan};
 use crate::runtime::Runtime;
@@ -24,10 +24,14 @@ pub struct Removed {
 }
 
 /// Removes a lab. Fails if there is nothing of it.
-pub async fn down(runtime: &dyn Runtime, lab: &LabName, observer: &dyn Observer) -> Result<Removed, LabError> {
+pub async fn down(
+    runtime: &dyn Runtime,
+    lab: &LabName,
+    observer: &dyn Observer,
+) -> Result<Removed, LabError> {
     // Before the lock is taken, because the lock leaves a trace itself.
-    if find::find(runtime, lab).await?.is_none() {
-        return Err(find::no_such_lab(lab, &find::find_all(runtime).await?));
+    if find_lab(runtime, lab).await?.is_none() {
+        return Err(find::no_such_lab(lab, &find_all(runtime).await?));
     }
     let lock = LabLock::acquire(lab)?;
     let removed = remove(runtime, lab, observer).await?;
@@ -38,7 +42,7 @@ pub async fn down(runtime: &dyn Runtime, lab: &LabName, observer: &dyn Observer)
 /// Removes all labs of which anything is on this machine, and then the node images that nothing uses.
 pub async fn down_all(runtime: &dyn Runtime, observer: &dyn Observer) -> Result<Vec<Removed>, LabError> {
     let mut removed = Vec::new();
-    for lab in find::find_all(runtime).await? {
+    for lab in find_all(runtime).await? {
         removed.push(down(runtime, &lab.name, observer).await?);
     }
     runtime.clean().await?;
@@ -52,20 +56,17 @@ pub(super) async fn remove(
     observer: &dyn Observer,
 ) -> Result<Removed, LabError> {
     let mut removed = Removed { lab: lab.clone(), containers: 0, namespaces: 0 };
-    let Some(mut found) = find::find(runtime, lab).await? else { return Ok(removed) };
+    let Some(mut found) = find_lab(runtime, lab).await? else { return Ok(removed) };
     if !found.ready {
         // `up` may have died while the engine was still at work for it.
         if settle(runtime, &found).await? {
-            found = find::find(runtime, lab).await?.unwrap_or(found);
+            found = find_lab(runtime, lab).await?.unwrap_or(found);
         }
     }
     removed.containers = found.containers.len();
     removed.namespaces = found.namespaces.len();
     // Neither waits for the other: a namespace goes away when both its name and its processes have.
-    tokio::try_join!(
-        remove_containers(runtime, &found, observer),
-        remove_network(&found, observer)
-    )?;
+    tokio::try_join!(remove_containers(runtime, &found, observer), remove_network(&found, observer))?;
     observer.begin(Step::RemoveDirectory, 0);
     StateDirectory::of(lab).remove()?;
     observer.end(Step::RemoveDirectory, "");
@@ -122,9 +123,9 @@ async fn remove_network(found: &FoundLab, observer: &dyn Observer) -> Result<(),
         }
         Ok::<(), LabError>(())
     };
-    tokio::task::spawn_blocking(delete)
-        .await
-        .map_err(|error| LabError::file("removing namespaces below", PathBuf::from("/run/netns"))(error.into()))??;
+    tokio::task::spawn_blocking(delete).await.map_err(|error| {
+        LabError::file("removing namespaces below", PathBuf::from("/run/netns"))(error.into())
+    })??;
     observer.end(Step::RemoveNetwork, &found.namespaces.len().to_string());
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Why a lab could not be made, found or removed.
 
+use std::net::SocketAddrV4;
 use std::path::PathBuf;
 
 use super::ControlError;
@@ -58,8 +59,8 @@ pub enum LabError {
     #[error("lab '{lab}' is {condition}; take it down with 'labctl down --lab {lab}' and bring it up again")]
     Unusable { lab: LabName, condition: String },
     /// The login server's keys.
-    #[error("making the key pair of login server {node}: {reason}")]
-    Keys { node: String, reason: String },
+    #[error("making the key pair of the login server at {server}: {reason}")]
+    Keys { server: SocketAddrV4, reason: String },
     /// A node does not come up.
     #[error("node {node} is not ready: {reason}; its output:\n{output}")]
     NodeNotReady { node: String, reason: String, output: String },
@@ -70,16 +71,15 @@ pub enum LabError {
     #[error("stopped by {signal}; what was made is removed again")]
     Interrupted { signal: &'static str },
     /// `up` failed, and then removing what it had made failed too.
-    #[error("{error}\nbesides, what was made could not be removed again: {rollback}\nmend: 'labctl down --lab {lab}'")]
+    #[error(
+        "{error}\nbesides, what was made could not be removed again: {rollback}\nmend: 'labctl down --lab {lab}'"
+    )]
     RollbackFailed { lab: LabName, error: Box<LabError>, rollback: Box<LabError> },
 }
 
 impl LabError {
     /// An error about a file.
-    pub(crate) fn file(
-        doing: &'static str,
-        path: impl Into<PathBuf>,
-    ) -> impl FnOnce(std::io::Error) -> Self {
+    pub(crate) fn file(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { doing, path, source }
     }

@@ -209,7 +209,7 @@ pub async fn find_all(runtime: &dyn Runtime) -> Result<Vec<FoundLab>, LabError> 
 }
 
 /// What there is of this lab; `None` if nothing is.
-pub async fn find(runtime: &dyn Runtime, lab: &LabName) -> Result<Option<FoundLab>, LabError> {
+pub async fn find_lab(runtime: &dyn Runtime, lab: &LabName) -> Result<Option<FoundLab>, LabError> {
     Ok(look(runtime, Some(lab)).await?.pop())
 }
 

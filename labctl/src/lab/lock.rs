@@ -70,7 +70,9 @@ impl LabLock {
                 Err((file, Errno::EWOULDBLOCK)) => {
                     return Err(LabError::Busy { lab: lab.clone(), holder: holder_in(file) });
                 }
-                Err((_, error)) => return Err(LabError::system(format!("locking {}", path.display()))(error)),
+                Err((_, error)) => {
+                    return Err(LabError::system(format!("locking {}", path.display()))(error));
+                }
             };
             // Its last holder may have removed the file between our open and our lock.
             if is_at(&lock, &path)? {

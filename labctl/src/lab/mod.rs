@@ -32,7 +32,7 @@ pub use control::{ControlError, get_status};
 pub use down::{Removed, down, down_all};
 pub use error::LabError;
 pub use exec::enter;
-pub use find::{Condition, FoundLab, find, find_all, select};
+pub use find::{Condition, FoundLab, find_all, find_lab, select};
 pub use lock::LabLock;
 pub use open::{Lab, namespace_of, node_of};
 pub use state::StateDirectory;

@@ -30,7 +30,11 @@ impl Network {
         self.uplink_behind(plan, node.gateway.as_ref())
     }
 
-    fn uplink_behind<'a>(&'a self, plan: &'a Plan, gateway: Option<&NodeName>) -> Result<Uplink<'a>, LabError> {
+    fn uplink_behind<'a>(
+        &'a self,
+        plan: &'a Plan,
+        gateway: Option<&NodeName>,
+    ) -> Result<Uplink<'a>, LabError> {
         let Some(name) = gateway else { return Ok(Uplink::Wan { core: &self.core, plan: &plan.wan }) };
         self.gateways.get(name).map(Uplink::Lan).ok_or_else(|| {
             let missing = NetError::NotInPlan { what: "gateway", name: name.to_string() };
@@ -52,10 +56,15 @@ pub(super) async fn build_network(
     stop: &Stop,
 ) -> Option<Network> {
     let wan = async {
-        let core = stop.unit(async { Core::build(&plan.wan).await.map_err(failed("making the WAN".to_owned())) });
+        let core =
+            stop.unit(async { Core::build(&plan.wan).await.map_err(failed("making the WAN".to_owned())) });
         let core = core.await?;
-        let engine = wan::spawn_engine(labctl, &plan.lab, &directory.plan_file(), &directory.engine_log());
-        stop.unit(async { engine.await.map_err(failed("starting the WAN's engine".to_owned())) }).await?;
+        let engine = async {
+            let (plan_file, log) = (directory.plan_file(), directory.engine_log());
+            let started = wan::spawn_engine(labctl, &plan.lab, &plan_file, &log).await;
+            started.map_err(failed("starting the WAN's engine".to_owned()))
+        };
+        stop.unit(engine).await?;
         observer.advance(Step::Network);
         Some(core)
     };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use overlay_control::Status;
 
-use super::{Condition, FoundLab, LabError, StateDirectory, control, find};
+use super::{Condition, FoundLab, LabError, StateDirectory, control, find, find_lab, select};
 use crate::names::{LabName, WAN};
 use crate::plan::{NodePlan, Plan};
 use crate::runtime::Runtime;
@@ -19,7 +19,7 @@ pub struct Lab {
 impl Lab {
     /// Opens a lab that runs. Fails if there is none of that name, or only part of one.
     pub async fn open(runtime: &dyn Runtime, name: &LabName) -> Result<Self, LabError> {
-        Self::of(find::select(runtime, Some(name)).await?)
+        Self::of(select(runtime, Some(name)).await?)
     }
 
     /// Opens a lab that was found. Fails if it does not run, or only in part.
@@ -27,9 +27,7 @@ impl Lab {
         let directory = StateDirectory::of(&found.name);
         match (found.condition(), found.plan) {
             (Condition::Running, Some(plan)) => Ok(Self { plan, directory }),
-            (condition, _) => {
-                Err(LabError::Unusable { lab: found.name, condition: condition.to_string() })
-            }
+            (condition, _) => Err(LabError::Unusable { lab: found.name, condition: condition.to_string() }),
         }
     }
 
@@ -80,7 +78,7 @@ impl Lab {
 
     /// True if, at this moment, all that the plan says is there and runs.
     pub async fn is_healthy(&self, runtime: &dyn Runtime) -> Result<bool, LabError> {
-        let found = find::find(runtime, self.name()).await?;
+        let found = find_lab(runtime, self.name()).await?;
         Ok(found.is_some_and(|found| found.condition() == Condition::Running))
     }
 }
@@ -102,8 +100,7 @@ pub fn node_of<'a>(plan: &'a Plan, name: &str) -> Result<&'a NodePlan, LabError>
 pub fn namespace_of<'a>(plan: &'a Plan, name: &str) -> Result<&'a str, LabError> {
     let nodes = plan.nodes.iter().map(|node| (node.name.as_str(), node.namespace.as_str()));
     let gateways = plan.gateways.iter().map(|gateway| (gateway.name.as_str(), gateway.namespace.as_str()));
-    let all: Vec<(&str, &str)> =
-        nodes.chain(gateways).chain([(WAN, plan.wan.namespace.as_str())]).collect();
+    let all: Vec<(&str, &str)> = nodes.chain(gateways).chain([(WAN, plan.wan.namespace.as_str())]).collect();
     all.iter().find(|(known, _)| *known == name).map(|(_, namespace)| *namespace).ok_or_else(|| {
         let names: Vec<&str> = all.iter().map(|(known, _)| *known).collect();
         LabError::NoSuchNode {

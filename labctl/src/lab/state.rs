@@ -153,10 +153,7 @@ fn make_directory(path: &Path) -> Result<(), LabError> {
 fn write_new(path: &Path, content: &[u8]) -> Result<(), LabError> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(OWNER_FILE);
-    options
-        .open(path)
-        .and_then(|mut file| file.write_all(content))
-        .map_err(LabError::file("writing", path))
+    options.open(path).and_then(|mut file| file.write_all(content)).map_err(LabError::file("writing", path))
 }
 
 /// The names below [`ROOT`], or a directory in it, that are names of labs.

@@ -11,7 +11,10 @@ use tokio::sync::{Semaphore, SetOnce};
 
 use super::network::{Network, build_network};
 use super::stop::Stop;
-use super::{FoundLab, Lab, LabError, LabLock, Observer, StateDirectory, Step, doctor, down, find, keys, ready};
+use super::{
+    Condition, FoundLab, Lab, LabError, LabLock, Observer, StateDirectory, Step, doctor, down, find_lab,
+    keys, ready,
+};
 use crate::net::{NetError, NetNs, node};
 use crate::plan::{NodePlan, Plan};
 use crate::runtime::{Image, NodeSpec, Runtime, RuntimeError};
@@ -96,13 +99,13 @@ fn starts_at_once() -> usize {
 
 /// Looks whether the lab can be made, and takes its lock.
 async fn claim(runtime: &dyn Runtime, plan: &Plan) -> Result<LabLock, LabError> {
-    if let Some(found) = find::find(runtime, &plan.lab).await? {
+    if let Some(found) = find_lab(runtime, &plan.lab).await? {
         return Err(in_the_way(found));
     }
     doctor::examine(Ok(runtime), Some(plan)).await.require()?;
     let lock = LabLock::acquire(&plan.lab)?;
     // Another labctl may have been quicker between the look and the lock.
-    match find::find(runtime, &plan.lab).await? {
+    match find_lab(runtime, &plan.lab).await? {
         Some(mut found) if found.has_anything() => {
             drop(lock);
             found.changing = None;
@@ -115,8 +118,8 @@ async fn claim(runtime: &dyn Runtime, plan: &Plan) -> Result<LabLock, LabError> 
 fn in_the_way(found: FoundLab) -> LabError {
     let lab = found.name.clone();
     match found.condition() {
-        find::Condition::Running => LabError::AlreadyUp { lab },
-        find::Condition::Changing { by } => LabError::Busy { lab, holder: by },
+        Condition::Running => LabError::AlreadyUp { lab },
+        Condition::Changing { by } => LabError::Busy { lab, holder: by },
         _ => LabError::Remains { lab, what: found.inventory() },
     }
 }
@@ -169,10 +172,8 @@ impl Build<'_> {
     }
 
     async fn run(&self) -> Option<Image> {
-        let (image, ready) = tokio::join!(
-            self.stop.unit(self.prepare_image()),
-            self.stop.unit(self.write_directory()),
-        );
+        let (image, ready) =
+            tokio::join!(self.stop.unit(self.prepare_image()), self.stop.unit(self.write_directory()),);
         let (Some(image), Some(())) = (image, ready) else { return None };
         tokio::join!(self.make_network(), self.make_nodes(&image));
         self.stop.unit(async { self.directory.set_ready() }).await?;
@@ -210,9 +211,8 @@ impl Build<'_> {
 
     async fn make_nodes(&self, image: &Image) {
         self.observer.begin(Step::Nodes, self.plan.nodes.len());
-        let connected = futures_util::future::join_all(
-            self.plan.nodes.iter().map(|node| self.make_node(image, node)),
-        );
+        let connected =
+            futures_util::future::join_all(self.plan.nodes.iter().map(|node| self.make_node(image, node)));
         let connected = connected.await;
         if connected.iter().any(Option::is_none) {
             return;
@@ -279,5 +279,5 @@ fn connecting(node: &NodePlan) -> impl FnOnce(NetError) -> LabError + use<> {
 
 /// The memory that a node may use at most, in bytes.
 fn memory(node: &NodePlan) -> u64 {
-    MEMORY_OF_PROGRAM + MEMORY_OF_INSTANCE * node.config.instances.len() as u64
+    MEMORY_OF_PROGRAM + MEMORY_OF_INSTANCE * node.instances.len() as u64
 }

@@ -8,7 +8,9 @@ use std::path::Path;
 
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::query_parameters::{ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder};
+use bollard::query_parameters::{
+    ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
+};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, StreamExt};
 use nix::unistd::Pid;
@@ -151,11 +153,7 @@ impl Runtime for DockerRuntime {
         Box::pin(image::clean(&self.docker))
     }
 
-    fn logs<'a>(
-        &'a self,
-        container: &'a str,
-        follow: bool,
-    ) -> BoxStream<'a, Result<Output, RuntimeError>> {
+    fn logs<'a>(&'a self, container: &'a str, follow: bool) -> BoxStream<'a, Result<Output, RuntimeError>> {
         let options = LogsOptionsBuilder::new().follow(follow).stdout(true).stderr(true).build();
         let logs = self.docker.logs(container, Some(options));
         Box::pin(logs.map(move |piece| match piece {

@@ -31,7 +31,9 @@ pub enum RuntimeError {
     )]
     EngineUnreachable { place: String, reason: String },
     /// The engine is there, but this user may not use it.
-    #[error("Docker Engine at {place} refuses this user; run labctl as root, or as a member of the group 'docker'")]
+    #[error(
+        "Docker Engine at {place} refuses this user; run labctl as root, or as a member of the group 'docker'"
+    )]
     EngineForbidden { place: String },
     /// No node program next to labctl.
     #[error(
@@ -52,6 +54,18 @@ pub enum RuntimeError {
     /// The image is not there any more.
     #[error("the node image {image} is gone; try again, it is made anew when it is missing")]
     ImageGone { image: String },
+}
+
+impl RuntimeError {
+    /// What was found, and what to do about it.
+    #[must_use]
+    pub fn found_and_mend(&self) -> (String, String) {
+        let text = self.to_string();
+        match text.split_once("; ") {
+            Some((found, mend)) => (found.to_owned(), mend.to_owned()),
+            None => (text, "look at the engine's log, with 'journalctl -u docker' for instance".to_owned()),
+        }
+    }
 }
 
 fn list(paths: &[PathBuf]) -> String {
@@ -187,6 +201,5 @@ pub trait Runtime: Send + Sync {
     fn clean(&self) -> BoxFuture<'_, Result<usize, RuntimeError>>;
 
     /// A container's output from its start; with `follow` also what comes, until the container ends.
-    fn logs<'a>(&'a self, container: &'a str, follow: bool)
-    -> BoxStream<'a, Result<Output, RuntimeError>>;
+    fn logs<'a>(&'a self, container: &'a str, follow: bool) -> BoxStream<'a, Result<Output, RuntimeError>>;
 }

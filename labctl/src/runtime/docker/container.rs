@@ -95,10 +95,11 @@ fn body(image: &Image, node: &NodeSpec) -> ContainerCreateBody {
 /// What a container is doing; `None` if there is none of that name.
 pub async fn state(docker: &Docker, container: &str) -> Result<Option<NodeState>, RuntimeError> {
     match docker.inspect_container(container, None).await {
-        Ok(answer) => Ok(Some(answer.state.map_or_else(
-            || NodeState::Other { state: "unknown".to_owned() },
-            |state| from_state(&state),
-        ))),
+        Ok(answer) => Ok(Some(
+            answer
+                .state
+                .map_or_else(|| NodeState::Other { state: "unknown".to_owned() }, |state| from_state(&state)),
+        )),
         Err(error) if status(&error) == Some(404) => Ok(None),
         Err(error) => Err(failed("inspecting container", container)(error)),
     }

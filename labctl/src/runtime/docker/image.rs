@@ -56,8 +56,7 @@ pub async fn prepare(docker: &Docker, program: &Path) -> Result<Image, RuntimeEr
 }
 
 fn read(path: PathBuf) -> Result<(String, Vec<u8>), RuntimeError> {
-    let content =
-        std::fs::read(&path).map_err(|source| RuntimeError::ProgramUnreadable { path, source })?;
+    let content = std::fs::read(&path).map_err(|source| RuntimeError::ProgramUnreadable { path, source })?;
     let hash = Sha256::digest(&content);
     let tag = hash[..TAG_BYTES].iter().fold(String::new(), |mut tag, byte| {
         let _ = write!(tag, "{byte:02x}");
@@ -92,8 +91,7 @@ fn append(tar: &mut tar::Builder<Vec<u8>>, path: &Path, kind: tar::EntryType, co
 pub async fn all(docker: &Docker) -> Result<Vec<String>, RuntimeError> {
     let filters = [("reference".to_owned(), vec![REPOSITORY.to_owned()])].into();
     let options = ListImagesOptionsBuilder::new().filters(&filters).build();
-    let images =
-        docker.list_images(Some(options)).await.map_err(failed("listing images of", REPOSITORY))?;
+    let images = docker.list_images(Some(options)).await.map_err(failed("listing images of", REPOSITORY))?;
     Ok(images.into_iter().flat_map(|image| image.repo_tags).collect())
 }
 
