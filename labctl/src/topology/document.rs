@@ -7,7 +7,7 @@
 use std::fmt;
 
 use serde::de::{self, Deserialize, MapAccess, SeqAccess, Visitor};
-use serde_yaml::{AliasLimits, DuplicateKeyPolicy, Location, Spanned};
+use serde_yaml::{DuplicateKeyPolicy, Location, Spanned};
 
 use super::problem::{Mark, Problem};
 
@@ -80,11 +80,7 @@ impl Tree {
             duplicate_keys: DuplicateKeyPolicy::PassThrough,
             strict_booleans: true,
             with_snippet: false,
-            alias_limits: {
-                let mut limits = AliasLimits::default();
-                limits.max_total_replayed_events = MAX_VALUES;
-                limits
-            },
+            alias_limits: serde_yaml::alias_limits! { max_total_replayed_events: MAX_VALUES },
         };
         let node = serde_yaml::from_str_with_options::<Spanned<Node>>(text, options);
         match node {
