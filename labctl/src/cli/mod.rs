@@ -2,6 +2,7 @@
 
 pub mod doctor;
 pub mod down;
+pub mod engine;
 pub mod exec;
 pub mod interrupt;
 pub mod logs;
