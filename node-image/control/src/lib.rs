@@ -12,6 +12,8 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
+pub use overlay_protocol::{LoginEvent, LoginFailure, LoginSummary, NatVerdict};
+
 use overlay_protocol::Parameters;
 use serde::{Deserialize, Serialize};
 
@@ -109,95 +111,6 @@ pub struct EventLine {
     /// What happened.
     #[serde(flatten)]
     pub event: LoginEvent,
-}
-
-/// What a client tells of its login.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "kebab-case")]
-pub enum LoginEvent {
-    /// A round (1 to 5) begins.
-    Round { round: u32 },
-    /// A host-cache entry was sent a UDP probe.
-    UdpProbe { to: SocketAddrV4 },
-    /// A host-cache entry answered by UDP.
-    UdpAnswer { from: SocketAddrV4 },
-    /// No probe was answered: UDP is taken for blocked.
-    UdpBlocked { probes: u32 },
-    /// A TCP connection to a super node is tried.
-    TcpAttempt { to: SocketAddrV4 },
-    /// A super node accepted the client.
-    SuperNode { address: SocketAddrV4 },
-    /// The NAT type is known.
-    NatType { verdict: NatVerdict },
-    /// The login server answered: the user has a certificate.
-    Authenticated { server: SocketAddrV4 },
-    /// The user is logged in.
-    LoggedIn,
-    /// The advertisements of step 4 are done; the login is complete. Always the last line of a success.
-    Finished { summary: LoginSummary },
-    /// The login failed. Always the last line of a failure.
-    Failed { reason: LoginFailure, detail: String },
-}
-
-/// What came out of a login, by the client's own account.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LoginSummary {
-    /// The client's own NAT type.
-    pub nat: NatVerdict,
-    /// The super nodes that it keeps a connection with; the first is the one in use.
-    pub super_nodes: Vec<SocketAddrV4>,
-    /// How many nodes were sent an advertisement, and how many answered.
-    pub advertised_to: u32,
-    /// See `advertised_to`.
-    pub advertisements_answered: u32,
-    /// Rounds that it took, 1 to 5.
-    pub rounds: u32,
-    /// Entries in the host cache afterwards.
-    pub host_cache_entries: usize,
-}
-
-/// What the client concludes of the NAT and firewall before it (RFC 3489, section 5 and 10.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NatVerdict {
-    /// A public address; unsolicited UDP arrives.
-    Open,
-    /// A public address behind a firewall that lets UDP in only from where UDP was sent to.
-    SymmetricUdpFirewall,
-    /// Endpoint-independent mapping and filtering.
-    FullCone,
-    /// Endpoint-independent mapping, address-dependent filtering.
-    RestrictedCone,
-    /// Endpoint-independent mapping, address- and port-dependent filtering.
-    PortRestricted,
-    /// The mapping depends on the destination.
-    Symmetric,
-    /// No UDP gets through.
-    UdpBlocked,
-}
-
-/// Why a login failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LoginFailure {
-    /// No super node could be reached in five rounds.
-    NoSuperNode,
-    /// No login server could be reached.
-    NoLoginServer,
-    /// The login server does not know the user.
-    UnknownUser,
-    /// The password is wrong.
-    WrongPassword,
-    /// The user name is taken (at registration).
-    NameTaken,
-    /// The login server saw this login before.
-    Replayed,
-    /// What the login server sent is not signed by its key, or does not certify this user and key.
-    ForgedCertificate,
-    /// The peer broke the protocol.
-    Protocol,
-    /// The login was given up on by command.
-    Cancelled,
 }
 
 /// A user of the login server.

@@ -83,17 +83,51 @@ pub enum StreamError {
 #[derive(Debug)]
 pub enum Input<'a, C> {
     /// A datagram arrived.
-    Datagram { socket: UdpSocket, from: SocketAddrV4, data: &'a [u8] },
+    Datagram {
+        /// The socket that it came in through.
+        socket: UdpSocket,
+        /// Its source.
+        from: SocketAddrV4,
+        /// Its payload.
+        data: &'a [u8],
+    },
     /// A connection that the machine asked for is established.
-    Connected { connection: ConnectionId, local: SocketAddrV4 },
+    Connected {
+        /// Which one.
+        connection: ConnectionId,
+        /// The node's own end of it.
+        local: SocketAddrV4,
+    },
     /// A connection that the machine asked for was not made.
-    ConnectFailed { connection: ConnectionId, error: StreamError },
+    ConnectFailed {
+        /// Which one.
+        connection: ConnectionId,
+        /// Why.
+        error: StreamError,
+    },
     /// A peer connected to one of the machine's listening ports.
-    Accepted { connection: ConnectionId, local_port: u16, from: SocketAddrV4 },
+    Accepted {
+        /// The number that the driver gave it.
+        connection: ConnectionId,
+        /// The port that the peer connected to.
+        local_port: u16,
+        /// The peer's end of it.
+        from: SocketAddrV4,
+    },
     /// Bytes arrived on a connection.
-    Data { connection: ConnectionId, data: &'a [u8] },
-    /// The peer closed the connection (`None`), or it broke. Not sent for what the machine closed.
-    Closed { connection: ConnectionId, error: Option<StreamError> },
+    Data {
+        /// Which one.
+        connection: ConnectionId,
+        /// The bytes, as many as there were.
+        data: &'a [u8],
+    },
+    /// The peer closed the connection, or it broke. Not sent for what the machine closed.
+    Closed {
+        /// Which one.
+        connection: ConnectionId,
+        /// How it broke; `None` if the peer closed it.
+        error: Option<StreamError>,
+    },
     /// The moment that [`Machine::next_timeout`] gave has come.
     Timeout,
     /// What the node's user, or its owner, wants.
@@ -104,13 +138,33 @@ pub enum Input<'a, C> {
 #[derive(Debug)]
 pub enum Output<E> {
     /// Send a datagram.
-    Datagram { socket: UdpSocket, to: SocketAddrV4, data: Vec<u8> },
+    Datagram {
+        /// The socket that it goes out through.
+        socket: UdpSocket,
+        /// Its destination.
+        to: SocketAddrV4,
+        /// Its payload.
+        data: Vec<u8>,
+    },
     /// Open a TCP connection. Time limits are the machine's: it closes what takes too long.
-    Connect { connection: ConnectionId, to: SocketAddrV4 },
+    Connect {
+        /// The number that the machine gave it.
+        connection: ConnectionId,
+        /// Where to.
+        to: SocketAddrV4,
+    },
     /// Send bytes on a connection, in order.
-    Send { connection: ConnectionId, data: Vec<u8> },
+    Send {
+        /// Which one.
+        connection: ConnectionId,
+        /// The bytes.
+        data: Vec<u8>,
+    },
     /// Close a connection when all that was sent before is delivered. Also ends an attempt to connect.
-    Close { connection: ConnectionId },
+    Close {
+        /// Which one.
+        connection: ConnectionId,
+    },
     /// Tell the node's user, or its owner.
     Event(E),
 }

@@ -1,14 +1,261 @@
 //! The overlay's parameters: numbers that shape the protocol, each from a file with its source.
+//!
+//! A parameter file says for every value in which unit it is, where it comes from and why it was chosen.
+//! [`ParameterFile::parameters`] checks it and yields the bare values that a node runs with.
+
+use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
-/// A parameter file as it stands (`node-image/parameters/*.yaml`): every value with its unit, source and
-/// reason. Independent of the file format.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ParameterFile {}
+/// A time limit, interval or pause of the protocol, in whole milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Milliseconds(pub u32);
 
-/// The values alone: what a node runs with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+impl Milliseconds {
+    /// The same as a duration.
+    #[must_use]
+    pub const fn duration(self) -> Duration {
+        Duration::from_millis(self.0 as u64)
+    }
+}
+
+/// A number of things: entries, nodes, tries, rounds, connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Count(pub u32);
+
+impl Count {
+    /// The same as an index or length.
+    #[must_use]
+    pub const fn get(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What a parameter is counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unit {
+    /// Milliseconds.
+    Ms,
+    /// Entries of a host cache or host list.
+    Entries,
+    /// Overlay nodes.
+    Nodes,
+    /// Times that something is sent.
+    Tries,
+    /// Rounds of the search for super nodes.
+    Rounds,
+    /// TCP connections.
+    Connections,
+    /// Users' records.
+    Records,
+    /// Bits of a key's modulus.
+    Bits,
+    /// A TCP port number.
+    Port,
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ms => "ms",
+            Self::Entries => "entries",
+            Self::Nodes => "nodes",
+            Self::Tries => "tries",
+            Self::Rounds => "rounds",
+            Self::Connections => "connections",
+            Self::Records => "records",
+            Self::Bits => "bits",
+            Self::Port => "port",
+        })
+    }
+}
+
+/// Where a value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// The course material.
+    Course,
+    /// What Baset and Schulzrinne (Infocom 2006, and their report of 2004) are cited for.
+    Paper,
+    /// Chosen so that the whole comes out as published; `why` says against which figure.
+    Calibrated,
+    /// Nobody published it; `why` gives the grounds.
+    Open,
+}
+
+/// One value of a parameter file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Parameters {}
+pub struct Parameter<T> {
+    /// The value, in `unit`.
+    pub value: T,
+    /// What it is counted in.
+    pub unit: Unit,
+    /// Where it comes from.
+    pub source: Source,
+    /// Why this value: for a calibrated one, against which published figure.
+    pub why: String,
+}
+
+/// What is wrong with a parameter file.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ParameterError {
+    /// The unit is not the one that the protocol counts this parameter in.
+    #[error(
+        "parameter `{name}` is given in {found}; it is counted in {expected}: convert the value and write `unit: {expected}`"
+    )]
+    Unit {
+        /// The parameter.
+        name: &'static str,
+        /// The unit in the file.
+        found: Unit,
+        /// The unit that it must have.
+        expected: Unit,
+    },
+    /// The value makes no sense, or would let a peer use up memory.
+    #[error("parameter `{name}` is {found}; it must be between {least} and {most}")]
+    Range {
+        /// The parameter.
+        name: &'static str,
+        /// The value in the file.
+        found: u32,
+        /// The least that is allowed.
+        least: u32,
+        /// The most that is allowed.
+        most: u32,
+    },
+}
+
+macro_rules! parameters {
+    ($( $(#[$doc:meta])* $name:ident: $type:ident in $unit:ident, $least:literal ..= $most:literal; )+) => {
+        /// A parameter file as it stands (`node-image/parameters/*.yaml`): every value with its unit, source
+        /// and reason. Independent of the file format.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct ParameterFile {
+            /// Name of the set, the same as the file's.
+            pub name: String,
+            /// What the set describes, in one line.
+            pub title: String,
+            $( $(#[$doc])* pub $name: Parameter<$type>, )+
+        }
+
+        /// The values alone: what a node runs with.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct Parameters {
+            $( $(#[$doc])* pub $name: $type, )+
+        }
+
+        impl ParameterFile {
+            /// The bare values.
+            ///
+            /// # Errors
+            ///
+            /// If a value has the wrong unit or is out of its range.
+            pub fn parameters(&self) -> Result<Parameters, ParameterError> {
+                $(
+                    if self.$name.unit != Unit::$unit {
+                        return Err(ParameterError::Unit {
+                            name: stringify!($name),
+                            found: self.$name.unit,
+                            expected: Unit::$unit,
+                        });
+                    }
+                    if !($least..=$most).contains(&self.$name.value.0) {
+                        return Err(ParameterError::Range {
+                            name: stringify!($name),
+                            found: self.$name.value.0,
+                            least: $least,
+                            most: $most,
+                        });
+                    }
+                )+
+                Ok(Parameters { $( $name: self.$name.value, )+ })
+            }
+        }
+    };
+}
+
+parameters! {
+    /// Time between two UDP probes of host-cache entries.
+    udp_probe_interval: Milliseconds in Ms, 1..=600_000;
+    /// How long an answer is waited for: to a UDP probe, a TCP connection attempt, a request.
+    answer_timeout: Milliseconds in Ms, 1..=600_000;
+    /// The most host-cache entries that are sent a UDP probe in one round.
+    udp_probe_limit: Count in Entries, 1..=200;
+    /// Super nodes that a client selects: probing ends when so many have answered.
+    super_nodes_wanted: Count in Nodes, 1..=16;
+    /// Time between the starts of TCP attempts to two host-cache entries, where UDP is blocked.
+    tcp_attempt_interval: Milliseconds in Ms, 1..=600_000;
+    /// The most host-cache entries that are tried by TCP in one round.
+    tcp_entry_limit: Count in Entries, 1..=200;
+    /// The first port to try where a node's own port is not reached.
+    first_fallback_port: Count in Port, 1..=65_535;
+    /// The port to try after that.
+    second_fallback_port: Count in Port, 1..=65_535;
+    /// Pause between two rounds.
+    round_pause: Milliseconds in Ms, 1..=600_000;
+    /// Rounds until the login is given up.
+    rounds: Count in Rounds, 1..=100;
+    /// The most entries that a host cache holds.
+    host_cache_limit: Count in Entries, 1..=1_000;
+    /// Entries of the host cache after installation.
+    bootstrap_entries: Count in Entries, 1..=200;
+    /// The most entries of one host list that a client asks a super node for.
+    host_list_entries: Count in Entries, 1..=200;
+    /// Super nodes that a client asks for a host list.
+    host_lists: Count in Nodes, 1..=16;
+    /// Time after which an unanswered STUN-like test is sent again.
+    stun_retransmit_interval: Milliseconds in Ms, 1..=60_000;
+    /// How often one STUN-like test is sent before it counts as unanswered.
+    stun_tries: Count in Tries, 1..=20;
+    /// Nodes that a client advertises its presence to by UDP.
+    advertisement_nodes: Count in Nodes, 0..=200;
+    /// Time between advertisements to two nodes.
+    advertisement_interval: Milliseconds in Ms, 1..=60_000;
+    /// Time after which an unanswered advertisement is sent again.
+    advertisement_retransmit_interval: Milliseconds in Ms, 1..=60_000;
+    /// How often one advertisement is sent before it counts as unanswered.
+    advertisement_tries: Count in Tries, 1..=20;
+    /// Entries that a node adds to its answer to an advertisement.
+    advertisement_answer_entries: Count in Entries, 0..=50;
+    /// Super nodes, beside the selected ones, that a client whose UDP is blocked connects to by TCP in place
+    /// of the advertisements.
+    tcp_backup_nodes: Count in Nodes, 0..=64;
+    /// Relay candidates that a client behind a NAT asks its super node for.
+    relay_candidates: Count in Nodes, 0..=200;
+    /// Time between two keep-alives on a connection to a super node.
+    keep_alive_interval: Milliseconds in Ms, 1..=3_600_000;
+    /// Modulus of a client's key pair (KA+, KA-).
+    client_key_bits: Count in Bits, 1_024..=2_048;
+    /// Modulus of a login server's key pair (Ks+, Ks-).
+    server_key_bits: Count in Bits, 1_536..=2_048;
+    /// Connections that a super node or login server serves at a time.
+    server_connections: Count in Connections, 1..=65_535;
+    /// Users that a super node or login server holds records of.
+    server_records: Count in Records, 1..=1_000_000;
+}
+
+impl Parameters {
+    /// The TCP ports that a node listens on: its own, then the fall-back ports.
+    #[must_use]
+    pub fn listening_ports(&self, own: u16) -> Vec<u16> {
+        let mut ports = vec![own];
+        for port in [self.first_fallback_port, self.second_fallback_port] {
+            // The range check of the parameter file keeps it within 16 bits; a port out of it is not usable.
+            if let Ok(port) = u16::try_from(port.0)
+                && !ports.contains(&port)
+            {
+                ports.push(port);
+            }
+        }
+        ports
+    }
+}

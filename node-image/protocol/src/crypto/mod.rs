@@ -1,0 +1,3 @@
+//! The cryptography of the system of 2006, for study.
+
+pub mod keys;
