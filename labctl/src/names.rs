@@ -16,13 +16,34 @@ pub enum NameError {
     Empty,
     /// Longer than what is made from it can be.
     #[error("'{name}' has {length} characters; at most {limit} are possible, because {why}")]
-    TooLong { name: String, length: usize, limit: usize, why: &'static str },
+    TooLong {
+        /// The name.
+        name: String,
+        /// Its length in characters.
+        length: usize,
+        /// The most that is possible.
+        limit: usize,
+        /// What limits it.
+        why: &'static str,
+    },
     /// A character that a namespace, container or interface cannot have.
     #[error("'{name}' has the character '{found}'; a name has {allowed}")]
-    Character { name: String, found: char, allowed: &'static str },
+    Character {
+        /// The name.
+        name: String,
+        /// The first character that cannot stand there.
+        found: char,
+        /// What can.
+        allowed: &'static str,
+    },
     /// A name that means something else already.
     #[error("'{name}' is reserved: {why}")]
-    Reserved { name: String, why: &'static str },
+    Reserved {
+        /// The name.
+        name: String,
+        /// What it means already.
+        why: &'static str,
+    },
 }
 
 /// Name of a lab: 1 to 20 characters, a letter first, then letters, digits, `_` and `.`.

@@ -2,10 +2,11 @@
 //! rulesets as text. Pure: same topology and seed, same plan, byte for byte.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use overlay_control::{NodeConfig, Role};
+use overlay_control::{Instance, LoginServer, NodeConfig, Role};
+use overlay_protocol::Parameters;
 use serde::{Deserialize, Serialize};
 
 use crate::names::{LabName, NodeName};
@@ -133,15 +134,23 @@ pub struct NodePlan {
     pub next_hop: Ipv4Addr,
     /// Buddies of a client.
     pub buddies: Vec<NodeName>,
-    /// What the node reads at its start. The keys of the login servers are not in it: `up` makes them.
-    pub config: NodeConfig,
+    /// Seed of everything random in the node.
+    pub seed: u64,
+    /// The overlay nodes in the container, with their addresses and ports.
+    pub instances: Vec<Instance>,
 }
 
-/// What a login experiment needs to know of the overlay.
+/// What all nodes of the overlay share, and what a login experiment needs to know of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OverlayPlan {
     /// Name of the parameter file.
     pub profile: String,
+    /// Its values, the same for every node.
+    pub parameters: Parameters,
+    /// Every login server's address and port. Their keys are made by `up`.
+    pub login_servers: Vec<SocketAddrV4>,
+    /// Every super node's address and port.
+    pub super_nodes: Vec<SocketAddrV4>,
     /// Host cache of a client that has logged in before: entries in all, live and stale together.
     pub host_cache_entries: usize,
     /// How many of them are stale.
@@ -152,4 +161,25 @@ pub struct OverlayPlan {
     pub measure: Vec<NodeName>,
     /// Clients that are online before the first trial.
     pub online: Vec<NodeName>,
+}
+
+impl Plan {
+    /// What a node reads at its start; `None` in a plan without an overlay.
+    ///
+    /// `login_servers` are the addresses of [`OverlayPlan::login_servers`] with the keys that `up` made. A
+    /// login server's own private key is the caller's to add.
+    #[must_use]
+    pub fn node_config(&self, node: &NodePlan, login_servers: &[LoginServer]) -> Option<NodeConfig> {
+        let overlay = self.overlay.as_ref()?;
+        Some(NodeConfig {
+            name: node.name.to_string(),
+            role: node.role,
+            seed: node.seed,
+            instances: node.instances.clone(),
+            super_nodes: overlay.super_nodes.clone(),
+            login_servers: login_servers.to_vec(),
+            private_key: None,
+            parameters: overlay.parameters.clone(),
+        })
+    }
 }

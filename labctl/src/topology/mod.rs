@@ -1,6 +1,9 @@
 //! Topology YAML -> [`Topology`]: parse and validate. Every error has file:line:column, the offending
 //! line and the mend. A [`Topology`] is valid: what uses it checks nothing again.
 
+mod document;
+mod problem;
+
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -90,9 +93,15 @@ pub struct Site {
 #[serde(rename_all = "kebab-case")]
 pub enum Uplink {
     /// Straight to the WAN, in this region.
-    Wan { region: usize },
+    Wan {
+        /// Index into [`Wan::regions`].
+        region: usize,
+    },
     /// To the inside of another site's gateway (a home behind a carrier's NAT).
-    Site { site: NodeName },
+    Site {
+        /// The outer site.
+        site: NodeName,
+    },
 }
 
 /// An IPv4 network.
@@ -126,14 +135,35 @@ pub struct Node {
     pub name: NodeName,
     /// The name in the file: `sn` for `sn-3` of `sn: { count: 16 }`.
     pub group: NodeName,
-    /// Role in the overlay.
-    pub role: Role,
+    /// What runs in its container.
+    pub kind: NodeKind,
     /// Where it is.
     pub place: Place,
     /// Public addresses, and thus overlay nodes in the container; 1 unless the file says otherwise.
     pub addresses: u16,
-    /// User names on this client's buddy list (nodes' names).
-    pub buddies: Vec<NodeName>,
+}
+
+/// What runs in a node's container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeKind {
+    /// A node of the overlay.
+    Overlay {
+        /// Its role.
+        role: Role,
+        /// A client's buddy list: names of clients, which are their user names too.
+        buddies: Vec<NodeName>,
+    },
+}
+
+impl Node {
+    /// The role of an overlay node.
+    #[must_use]
+    pub fn role(&self) -> Option<Role> {
+        match &self.kind {
+            NodeKind::Overlay { role, .. } => Some(*role),
+        }
+    }
 }
 
 /// Where a node is.
@@ -141,9 +171,17 @@ pub struct Node {
 #[serde(rename_all = "kebab-case")]
 pub enum Place {
     /// A public address on the WAN.
-    Wan { region: usize, access: AccessLink },
+    Wan {
+        /// Index into [`Wan::regions`].
+        region: usize,
+        /// The node's link to the WAN.
+        access: AccessLink,
+    },
     /// A private address behind a site's gateway.
-    Site { site: NodeName },
+    Site {
+        /// The site.
+        site: NodeName,
+    },
 }
 
 /// What experiments do by default.
