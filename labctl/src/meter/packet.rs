@@ -10,10 +10,32 @@ use serde::{Deserialize, Serialize};
 /// A moment by the machine's real-time clock, in nanoseconds since 1970-01-01 UTC.
 ///
 /// The kernel stamps packets with this clock. Durations between a command and an event are taken from
-/// the monotonic clock instead.
+/// the monotonic clock instead. As text it is RFC 3339 with nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct Timestamp(u64);
+
+impl From<Timestamp> for String {
+    fn from(time: Timestamp) -> Self {
+        time.to_string()
+    }
+}
+
+impl TryFrom<String> for Timestamp {
+    type Error = humantime::TimestampError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Ok(Self::from(humantime::parse_rfc3339(&text)?))
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    /// The nearest moment that there is a number for: from 1970 to 2554.
+    fn from(time: SystemTime) -> Self {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+    }
+}
 
 impl Timestamp {
     /// The moment that many nanoseconds after 1970-01-01 UTC.
@@ -25,8 +47,7 @@ impl Timestamp {
     /// This moment.
     #[must_use]
     pub fn now() -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+        SystemTime::now().into()
     }
 
     /// Nanoseconds since 1970-01-01 UTC.
@@ -45,7 +66,7 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        humantime::format_rfc3339_micros(UNIX_EPOCH + Duration::from_nanos(self.0)).fmt(f)
+        humantime::format_rfc3339_nanos(UNIX_EPOCH + Duration::from_nanos(self.0)).fmt(f)
     }
 }
 
@@ -263,7 +284,8 @@ mod tests {
     #[test]
     fn times_print_as_utc() {
         let time = Timestamp::from_nanos(1_136_214_245_000_001_000);
-        assert_eq!(time.to_string(), "2006-01-02T15:04:05.000001Z");
+        assert_eq!(time.to_string(), "2006-01-02T15:04:05.000001000Z");
+        assert_eq!(Timestamp::try_from(time.to_string()), Ok(time));
         assert!((Timestamp::from_nanos(1).seconds_since(Timestamp::from_nanos(2)) + 1e-9).abs() < 1e-15);
     }
 
