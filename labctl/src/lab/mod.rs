@@ -1,2 +1,40 @@
 //! Plan -> a running lab: up, down, find, and the lab's one background process. The only room that
 //! changes the machine, through [`net`](crate::net) and [`runtime`](crate::runtime).
+//!
+//! What a lab leaves on a machine, and what it is found by when only that is left:
+//!
+//! | what | found by |
+//! | --- | --- |
+//! | containers | label `labctl.lab` |
+//! | network namespaces, and with them all links, addresses and rulesets | name `lab-<lab>-<node>` |
+//! | the background process | its command line |
+//! | the directory with the plan and the control sockets | `/run/labctl/<lab>` |
+//! | the lock | `/run/labctl/.locks/<lab>` |
+
+mod control;
+mod down;
+mod error;
+mod exec;
+mod find;
+mod keys;
+mod lock;
+mod network;
+mod open;
+mod ready;
+mod state;
+mod step;
+mod stop;
+mod up;
+
+pub mod doctor;
+
+pub use control::{ControlError, get_status};
+pub use down::{Removed, down, down_all};
+pub use error::LabError;
+pub use exec::enter;
+pub use find::{Condition, FoundLab, find_all, find_lab, select};
+pub use lock::LabLock;
+pub use open::{Lab, namespace_of, node_of};
+pub use state::StateDirectory;
+pub use step::{Observer, Step};
+pub use up::{Made, Programs, up};

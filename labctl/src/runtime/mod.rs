@@ -1,1 +1,205 @@
 //! What runs the nodes. Nothing outside this room knows which runtime it is.
+
+pub mod docker;
+mod program;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use nix::unistd::Pid;
+use overlay_control::Role;
+use serde::Serialize;
+
+use crate::names::{LabName, NodeName};
+
+pub use program::{NODE_PROGRAM, PROGRAM_VARIABLE, find_program};
+
+/// User and group that a node runs as, and that its directory belongs to: `nobody` on Linux.
+pub const NODE_USER: u32 = 65534;
+
+/// Why a runtime could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
+pub enum RuntimeError {
+    /// Nothing answers where the engine should be.
+    #[error(
+        "Docker Engine does not answer at {place}: {reason}; start it with 'systemctl start docker', or \
+         install it with 'apt-get install docker.io'"
+    )]
+    EngineUnreachable { place: String, reason: String },
+    /// The engine is there, but this user may not use it.
+    #[error(
+        "Docker Engine at {place} refuses this user; run labctl as root, or as a member of the group 'docker'"
+    )]
+    EngineForbidden { place: String },
+    /// No node program next to labctl.
+    #[error(
+        "the node program '{NODE_PROGRAM}' was not found (looked for {}); build it with 'cargo build --bin \
+         {NODE_PROGRAM}', or name it in {PROGRAM_VARIABLE}",
+        list(.looked)
+    )]
+    ProgramMissing { looked: Vec<PathBuf> },
+    /// The node program is there but cannot be read.
+    #[error("the node program {} cannot be read: {source}", .path.display())]
+    ProgramUnreadable { path: PathBuf, source: std::io::Error },
+    /// The engine refused, or answered something else than what was asked.
+    #[error("Docker Engine: {doing} {what}: {reason}")]
+    Engine { doing: &'static str, what: String, reason: String },
+    /// The container's process ended before it could be used.
+    #[error("container {container} ended at its start ({state}); its output:\n{output}")]
+    Ended { container: String, state: NodeState, output: String },
+    /// The image is not there any more.
+    #[error("the node image {image} is gone; try again, it is made anew when it is missing")]
+    ImageGone { image: String },
+}
+
+impl RuntimeError {
+    /// What was found, and what to do about it.
+    #[must_use]
+    pub fn found_and_mend(&self) -> (String, String) {
+        let text = self.to_string();
+        match text.split_once("; ") {
+            Some((found, mend)) => (found.to_owned(), mend.to_owned()),
+            None => (text, "look at the engine's log, with 'journalctl -u docker' for instance".to_owned()),
+        }
+    }
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// What the node program became, ready to be started many times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// The runtime's own name for it.
+    pub reference: String,
+    /// True if this call made it; false if it was there already.
+    pub made: bool,
+}
+
+/// What is to be started for a node.
+#[derive(Clone, Debug)]
+pub struct NodeSpec {
+    /// The lab.
+    pub lab: LabName,
+    /// The node.
+    pub node: NodeName,
+    /// Its role, for people.
+    pub role: Role,
+    /// Name of the container.
+    pub container: String,
+    /// The node's directory on the host, which the node sees as
+    /// [`DIRECTORY_IN_CONTAINER`](overlay_control::DIRECTORY_IN_CONTAINER).
+    pub directory: PathBuf,
+    /// Memory at most, bytes.
+    pub memory: u64,
+    /// Processes and threads at most.
+    pub pids: u32,
+}
+
+/// What a node's container is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum NodeState {
+    /// Made, never started.
+    Created,
+    /// Runs.
+    Running {
+        /// The first process, in the host's numbers. `None` where only a list was asked for.
+        #[serde(skip)]
+        pid: Option<Pid>,
+    },
+    /// Ended.
+    Exited {
+        /// What the process ended with; `None` where only a list was asked for.
+        code: Option<i64>,
+    },
+    /// Anything else, in the runtime's words.
+    Other {
+        /// The runtime's word.
+        state: String,
+    },
+}
+
+impl NodeState {
+    /// True if the node's process runs.
+    #[must_use]
+    pub const fn is_running(&self) -> bool {
+        matches!(self, Self::Running { .. })
+    }
+}
+
+impl fmt::Display for NodeState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Created => f.pad("created"),
+            Self::Running { .. } => f.pad("running"),
+            Self::Exited { code: None } => f.pad("exited"),
+            Self::Exited { code: Some(code) } => f.pad(&format!("exited with {code}")),
+            Self::Other { state } => f.pad(state),
+        }
+    }
+}
+
+/// A node's container as the runtime knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The lab.
+    pub lab: LabName,
+    /// The node.
+    pub node: String,
+    /// Its role, for people.
+    pub role: String,
+    /// Name of the container.
+    pub container: String,
+    /// What it is doing.
+    pub state: NodeState,
+}
+
+/// A piece of a node's output.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// What the node wrote to its standard output.
+    Out(Bytes),
+    /// What the node wrote to its standard error.
+    Err(Bytes),
+}
+
+/// Runs nodes: each in its own network namespace without any interface but `lo`, found again by the lab's
+/// name alone. All calls can be made side by side.
+pub trait Runtime: Send + Sync {
+    /// The runtime and its version, for people. Fails if it cannot be used.
+    fn check(&self) -> BoxFuture<'_, Result<String, RuntimeError>>;
+
+    /// Makes what nodes are started from out of the static `program`, unless it is there already.
+    fn prepare<'a>(&'a self, program: &'a Path) -> BoxFuture<'a, Result<Image, RuntimeError>>;
+
+    /// Creates and starts a node. Answers with its first process, in the host's numbers.
+    fn start<'a>(&'a self, image: &'a Image, node: &'a NodeSpec) -> BoxFuture<'a, Result<Pid, RuntimeError>>;
+
+    /// What a container is doing; `None` if there is none of that name.
+    fn state<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<Option<NodeState>, RuntimeError>>;
+
+    /// All containers of a lab, or of every lab, in order of their names.
+    fn list<'a>(&'a self, lab: Option<&'a LabName>) -> BoxFuture<'a, Result<Vec<Found>, RuntimeError>>;
+
+    /// Ends and removes a container. No error if there is none of that name.
+    fn remove<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>>;
+
+    /// Waits until no creation of these containers is under way that a dead labctl asked for.
+    fn settle<'a>(
+        &'a self,
+        lab: &'a LabName,
+        containers: &'a [String],
+    ) -> BoxFuture<'a, Result<(), RuntimeError>>;
+
+    /// Removes what [`prepare`](Self::prepare) made and nothing uses. Answers with how many.
+    fn clean(&self) -> BoxFuture<'_, Result<usize, RuntimeError>>;
+
+    /// A container's output from its start; with `follow` also what comes, until the container ends.
+    fn logs<'a>(&'a self, container: &'a str, follow: bool) -> BoxStream<'a, Result<Output, RuntimeError>>;
+}

@@ -1,11 +1,13 @@
 //! Topology YAML -> [`Topology`]: parse and validate. Every error has file:line:column, the offending
 //! line and the mend. A [`Topology`] is valid: what uses it checks nothing again.
 
-mod document;
-mod problem;
+pub(crate) mod document;
+pub(crate) mod fields;
+pub(crate) mod problem;
+mod subnet;
+mod units;
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use overlay_control::Role;
@@ -14,6 +16,9 @@ use serde::Serialize;
 
 use crate::names::{LabName, NodeName};
 use crate::profile::{FirewallProfile, NatProfile};
+
+pub use problem::{Problem, Problems, TopologyErrors};
+pub use subnet::{Subnet, SubnetError};
 
 /// A validated topology. `count:` is expanded, profiles and overlay parameters are resolved.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -102,15 +107,6 @@ pub enum Uplink {
         /// The outer site.
         site: NodeName,
     },
-}
-
-/// An IPv4 network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Subnet {
-    /// Network address.
-    pub network: Ipv4Addr,
-    /// Prefix length.
-    pub prefix: u8,
 }
 
 /// An access link: what a gateway's or public node's packets pass on their way to and from the WAN.

@@ -1,0 +1,81 @@
+//! Waits until a node answers on its control socket.
+
+use std::time::{Duration, Instant};
+
+use futures_util::stream::StreamExt;
+
+use super::stop::Stop;
+use super::{ControlError, LabError, StateDirectory, control};
+use crate::plan::NodePlan;
+use crate::runtime::{Output, Runtime};
+
+/// How long a node may take before something is wrong with it. It needs some milliseconds; this is for a
+/// machine that starts hundreds of them at once.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// First pause between two tries; it doubles each time, up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+/// Lines of a node's output that an error shows.
+const LAST_LINES: usize = 20;
+
+/// Waits until the node answers. Returns early, without an error, if the work stops.
+pub(super) async fn wait(
+    runtime: &dyn Runtime,
+    directory: &StateDirectory,
+    node: &NodePlan,
+    stop: &Stop,
+) -> Result<(), LabError> {
+    let socket = directory.control_socket(node.name.as_str());
+    let begin = Instant::now();
+    let mut pause = FIRST_PAUSE;
+    while !stop.is_set() {
+        match control::get_status(&socket).await {
+            Ok(_) => return Ok(()),
+            // Not yet: see whether it can still come.
+            Err(ControlError::Unreachable(error)) => {
+                if pause >= LONGEST_PAUSE {
+                    look_alive(runtime, node).await?;
+                }
+                if begin.elapsed() > PATIENCE {
+                    let reason = format!("no answer after {} s: {error}", PATIENCE.as_secs());
+                    return Err(not_ready(runtime, node, reason).await);
+                }
+            }
+            Err(error) => return Err(not_ready(runtime, node, error.to_string()).await),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+    Ok(())
+}
+
+/// Fails if the container has ended.
+async fn look_alive(runtime: &dyn Runtime, node: &NodePlan) -> Result<(), LabError> {
+    let reason = match runtime.state(&node.container).await? {
+        Some(state) if state.is_running() => return Ok(()),
+        Some(state) => format!("its container has ended ({state})"),
+        None => "its container is gone".to_owned(),
+    };
+    Err(not_ready(runtime, node, reason).await)
+}
+
+async fn not_ready(runtime: &dyn Runtime, node: &NodePlan, reason: String) -> LabError {
+    let output = last_lines(runtime, &node.container).await;
+    LabError::NodeNotReady { node: node.name.to_string(), reason, output }
+}
+
+/// The end of a container's output. What cannot be read is left out: the error that this is shown with
+/// matters more.
+async fn last_lines(runtime: &dyn Runtime, container: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut pieces = runtime.logs(container, false);
+    while let Some(Ok(Output::Out(piece) | Output::Err(piece))) = pieces.next().await {
+        bytes.extend_from_slice(&piece);
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().collect();
+    match lines[lines.len().saturating_sub(LAST_LINES)..] {
+        [] => "(none)".to_owned(),
+        ref lines => lines.join("\n"),
+    }
+}

@@ -1,0 +1,168 @@
+//! The directory of a lab: its plan, and a directory per node with the node's configuration and control
+//! socket. Only root can enter it; a node sees nothing but its own directory, which belongs to it.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, chown};
+use std::path::{Path, PathBuf};
+
+use overlay_control::{CONFIG_FILE, NodeConfig, SOCKET_FILE};
+
+use super::LabError;
+use crate::names::LabName;
+use crate::plan::Plan;
+use crate::runtime::NODE_USER;
+
+/// Where the directories of all labs are. On a file system that a restart of the machine empties, because
+/// nothing of a lab survives one.
+pub(super) const ROOT: &str = "/run/labctl";
+
+const PLAN_FILE: &str = "plan.json";
+const READY_FILE: &str = "ready";
+const ENGINE_LOG: &str = "engine.log";
+const NODES: &str = "nodes";
+
+const OWNER_ONLY: u32 = 0o700;
+const OWNER_FILE: u32 = 0o600;
+
+/// The directory of a lab.
+#[derive(Clone, Debug)]
+pub struct StateDirectory {
+    path: PathBuf,
+}
+
+impl StateDirectory {
+    /// The directory of this lab, whether it exists or not.
+    #[must_use]
+    pub fn of(lab: &LabName) -> Self {
+        Self { path: Path::new(ROOT).join(lab.as_str()) }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file that holds the plan as JSON.
+    #[must_use]
+    pub fn plan_file(&self) -> PathBuf {
+        self.path.join(PLAN_FILE)
+    }
+
+    /// Where the background process writes what goes wrong.
+    #[must_use]
+    pub fn engine_log(&self) -> PathBuf {
+        self.path.join(ENGINE_LOG)
+    }
+
+    /// The directory of a node.
+    #[must_use]
+    pub fn node(&self, node: &str) -> PathBuf {
+        self.path.join(NODES).join(node)
+    }
+
+    /// A node's control socket.
+    #[must_use]
+    pub fn control_socket(&self, node: &str) -> PathBuf {
+        self.node(node).join(SOCKET_FILE)
+    }
+
+    /// True if the lab has a directory.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.path.is_dir()
+    }
+
+    /// Makes the directory, with the plan in it and a directory per node with its configuration.
+    pub(super) fn create(&self, plan: &Plan, configs: &[NodeConfig]) -> Result<(), LabError> {
+        make_directory(&self.path)?;
+        let plan_text = serde_json::to_vec_pretty(plan).expect("a plan is plain data with text keys");
+        // The plan comes first: with it, `down` knows every name that can be there.
+        self.write(PLAN_FILE, &plan_text)?;
+        make_directory(&self.path.join(NODES))?;
+        for (node, config) in plan.nodes.iter().zip(configs) {
+            self.create_node(node.name.as_str(), config)?;
+        }
+        Ok(())
+    }
+
+    fn create_node(&self, node: &str, config: &NodeConfig) -> Result<(), LabError> {
+        let directory = self.node(node);
+        make_directory(&directory)?;
+        let file = directory.join(CONFIG_FILE);
+        let text = serde_json::to_vec_pretty(config).expect("a configuration is plain data with text keys");
+        write_new(&file, &text)?;
+        for path in [file, directory] {
+            chown(&path, Some(NODE_USER), Some(NODE_USER))
+                .map_err(LabError::file("giving to the node", &path))?;
+        }
+        Ok(())
+    }
+
+    /// Notes that `up` came to its end.
+    pub(super) fn set_ready(&self) -> Result<(), LabError> {
+        self.write(READY_FILE, b"")
+    }
+
+    /// True if `up` came to its end.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.path.join(READY_FILE).exists()
+    }
+
+    /// The plan; `None` if the lab has no directory, or one without a plan.
+    pub fn plan(&self) -> Result<Option<Plan>, LabError> {
+        let path = self.plan_file();
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(LabError::file("reading", path)(error)),
+        };
+        serde_json::from_slice(&text)
+            .map(Some)
+            .map_err(|error| LabError::BadPlan { path, reason: error.to_string() })
+    }
+
+    /// Removes the directory with all that is in it. No error if there is none.
+    pub(super) fn remove(&self) -> Result<(), LabError> {
+        match fs::remove_dir_all(&self.path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(LabError::file("removing", &self.path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A file is there whole or not at all.
+    fn write(&self, name: &str, content: &[u8]) -> Result<(), LabError> {
+        let (new, file) = (self.path.join(format!("{name}.new")), self.path.join(name));
+        write_new(&new, content)?;
+        fs::rename(&new, &file).map_err(LabError::file("writing", file))
+    }
+}
+
+fn make_directory(path: &Path) -> Result<(), LabError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(OWNER_ONLY)
+        .create(path)
+        .map_err(LabError::file("making directory", path))
+}
+
+fn write_new(path: &Path, content: &[u8]) -> Result<(), LabError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(OWNER_FILE);
+    options.open(path).and_then(|mut file| file.write_all(content)).map_err(LabError::file("writing", path))
+}
+
+/// The names below [`ROOT`], or a directory in it, that are names of labs.
+pub(super) fn labs_in(directory: &Path) -> Result<Vec<LabName>, LabError> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(LabError::file("looking into", directory)(error)),
+    };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    Ok(names.collect())
+}

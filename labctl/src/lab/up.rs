@@ -1,0 +1,283 @@
+//! Makes a lab from its plan.
+//!
+//! Whatever is made can be found by name or label from the moment that it is there, so that `down` can
+//! remove it even if labctl dies in between. If anything fails, or if labctl is told to stop, what has begun
+//! is brought to its end, nothing new is begun, and then everything is removed again.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Semaphore, SetOnce};
+
+use super::network::{Network, build_network};
+use super::stop::Stop;
+use super::{
+    Condition, FoundLab, Lab, LabError, LabLock, Observer, StateDirectory, Step, doctor, down, find_lab,
+    keys, ready,
+};
+use crate::net::{NetError, NetNs, node};
+use crate::plan::{NodePlan, Plan};
+use crate::runtime::{Image, NodeSpec, Runtime, RuntimeError};
+
+/// Containers that the engine is asked to start at a time, for each processor.
+const STARTS_PER_PROCESSOR: usize = 4;
+
+/// Memory of a node at most: for its program, and for each overlay node that the program runs.
+const MEMORY_OF_PROGRAM: u64 = 64 << 20;
+const MEMORY_OF_INSTANCE: u64 = 8 << 20;
+/// Threads of a node at most.
+const PIDS: u32 = 64;
+
+/// The programs that a lab is made of.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// labctl itself, which is also the background process.
+    pub labctl: PathBuf,
+    /// The node.
+    pub node: PathBuf,
+}
+
+impl Programs {
+    /// The running labctl and the node program that belongs to it.
+    pub fn find() -> Result<Self, LabError> {
+        let labctl =
+            std::env::current_exe().map_err(LabError::file("finding the executable", "/proc/self/exe"))?;
+        Ok(Self { labctl, node: crate::runtime::find_program()? })
+    }
+}
+
+/// What `up` made.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// The lab.
+    pub lab: Lab,
+    /// What its nodes were started from.
+    pub image: Image,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Makes the lab of a plan and returns when every node answers. Fails before anything is made if this
+/// machine lacks something, or if there is anything of a lab of that name already.
+///
+/// When `interrupt` is ready (with the name of a signal, say), everything is removed again.
+pub async fn up(
+    runtime: &dyn Runtime,
+    plan: &Plan,
+    programs: &Programs,
+    observer: &dyn Observer,
+    interrupt: impl Future<Output = &'static str>,
+) -> Result<Made, LabError> {
+    let begin = Instant::now();
+    observer.begin(Step::Check, 0);
+    let lock = claim(runtime, plan).await?;
+    observer.end(Step::Check, "");
+    let build = Build {
+        runtime,
+        plan,
+        programs,
+        observer,
+        directory: StateDirectory::of(&plan.lab),
+        stop: Stop::default(),
+        network: SetOnce::new(),
+        starts: Semaphore::new(starts_at_once()),
+    };
+    let image = build.run_until(interrupt).await;
+    if let Some(error) = build.stop.into_error() {
+        return Err(roll_back(runtime, plan, lock, observer, error).await);
+    }
+    // From here on the lab is what it should be; the lock's file stays until `down`.
+    drop(lock);
+    let image = image.expect("a build without an error has an image");
+    let lab = Lab::of_plan(plan.clone());
+    Ok(Made { lab, image, took: begin.elapsed() })
+}
+
+fn starts_at_once() -> usize {
+    STARTS_PER_PROCESSOR * std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Looks whether the lab can be made, and takes its lock.
+async fn claim(runtime: &dyn Runtime, plan: &Plan) -> Result<LabLock, LabError> {
+    if let Some(found) = find_lab(runtime, &plan.lab).await? {
+        return Err(in_the_way(found));
+    }
+    doctor::examine(Ok(runtime), Some(plan)).await.require()?;
+    let lock = LabLock::acquire(&plan.lab)?;
+    // Another labctl may have been quicker between the look and the lock.
+    match find_lab(runtime, &plan.lab).await? {
+        Some(mut found) if found.has_anything() => {
+            drop(lock);
+            found.changing = None;
+            Err(in_the_way(found))
+        }
+        _ => Ok(lock),
+    }
+}
+
+fn in_the_way(found: FoundLab) -> LabError {
+    let lab = found.name.clone();
+    match found.condition() {
+        Condition::Running => LabError::AlreadyUp { lab },
+        Condition::Changing { by } => LabError::Busy { lab, holder: by },
+        _ => LabError::Remains { lab, what: found.inventory() },
+    }
+}
+
+async fn roll_back(
+    runtime: &dyn Runtime,
+    plan: &Plan,
+    lock: LabLock,
+    observer: &dyn Observer,
+    error: LabError,
+) -> LabError {
+    let removed = match down::remove(runtime, &plan.lab, observer).await {
+        Ok(_) => lock.remove(),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Ok(()) => error,
+        Err(rollback) => LabError::RollbackFailed {
+            lab: plan.lab.clone(),
+            error: Box::new(error),
+            rollback: Box::new(rollback),
+        },
+    }
+}
+
+/// A lab that is being made.
+struct Build<'a> {
+    runtime: &'a dyn Runtime,
+    plan: &'a Plan,
+    programs: &'a Programs,
+    observer: &'a dyn Observer,
+    directory: StateDirectory,
+    stop: Stop,
+    /// What nodes are connected to, once it is there; `None` inside if it never will be.
+    network: SetOnce<Option<Network>>,
+    starts: Semaphore,
+}
+
+impl Build<'_> {
+    async fn run_until(&self, interrupt: impl Future<Output = &'static str>) -> Option<Image> {
+        let run = self.run();
+        tokio::pin!(run, interrupt);
+        tokio::select! {
+            image = &mut run => image,
+            signal = &mut interrupt => {
+                self.stop.set(LabError::Interrupted { signal });
+                run.await
+            }
+        }
+    }
+
+    async fn run(&self) -> Option<Image> {
+        let (image, ready) =
+            tokio::join!(self.stop.unit(self.prepare_image()), self.stop.unit(self.write_directory()),);
+        let (Some(image), Some(())) = (image, ready) else { return None };
+        tokio::join!(self.make_network(), self.make_nodes(&image));
+        self.stop.unit(async { self.directory.set_ready() }).await?;
+        Some(image)
+    }
+
+    async fn prepare_image(&self) -> Result<Image, LabError> {
+        self.observer.begin(Step::Image, 0);
+        let image = self.runtime.prepare(&self.programs.node).await?;
+        let how = if image.made { "made" } else { "there already" };
+        self.observer.end(Step::Image, &format!("{}, {how}", image.reference));
+        Ok(image)
+    }
+
+    async fn write_directory(&self) -> Result<(), LabError> {
+        self.observer.begin(Step::Directory, 0);
+        let (plan, directory) = (self.plan.clone(), self.directory.clone());
+        let write = move || directory.create(&plan, &keys::configurations(&plan)?);
+        tokio::task::spawn_blocking(write)
+            .await
+            .map_err(|error| LabError::file("writing", self.directory.path())(error.into()))??;
+        self.observer.end(Step::Directory, &self.directory.path().display().to_string());
+        Ok(())
+    }
+
+    async fn make_network(&self) {
+        self.observer.begin(Step::Network, self.plan.gateways.len() + 1);
+        let network =
+            build_network(self.plan, &self.directory, &self.programs.labctl, self.observer, &self.stop).await;
+        if network.is_some() {
+            self.observer.end(Step::Network, &format!("{} gateways", self.plan.gateways.len()));
+        }
+        self.network.set(network).ok().expect("nobody else sets it");
+    }
+
+    async fn make_nodes(&self, image: &Image) {
+        self.observer.begin(Step::Nodes, self.plan.nodes.len());
+        let connected =
+            futures_util::future::join_all(self.plan.nodes.iter().map(|node| self.make_node(image, node)));
+        let connected = connected.await;
+        if connected.iter().any(Option::is_none) {
+            return;
+        }
+        self.observer.end(Step::Nodes, &connected.len().to_string());
+        self.observer.begin(Step::Ready, self.plan.nodes.len());
+        futures_util::future::join_all(self.plan.nodes.iter().map(|node| {
+            self.stop.unit(async {
+                ready::wait(self.runtime, &self.directory, node, &self.stop).await?;
+                self.observer.advance(Step::Ready);
+                Ok(())
+            })
+        }))
+        .await;
+        if !self.stop.is_set() {
+            self.observer.end(Step::Ready, "");
+        }
+    }
+
+    /// A node's container, started and connected.
+    async fn make_node(&self, image: &Image, node: &NodePlan) -> Option<()> {
+        let start = async {
+            let _turn = self.starts.acquire().await.expect("the semaphore is never closed");
+            self.stop.unit(self.start(image, node)).await
+        };
+        let namespace = start.await?;
+        let network = self.network.wait().await.as_ref()?;
+        self.stop
+            .unit(async {
+                let uplink = network.uplink(self.plan, node)?;
+                node::attach(node, &namespace, uplink).await.map_err(connecting(node))?;
+                self.observer.advance(Step::Nodes);
+                Ok(())
+            })
+            .await
+    }
+
+    async fn start(&self, image: &Image, node: &NodePlan) -> Result<NetNs, LabError> {
+        let spec = NodeSpec {
+            lab: self.plan.lab.clone(),
+            node: node.name.clone(),
+            role: node.role,
+            container: node.container.clone(),
+            directory: self.directory.node(node.name.as_str()),
+            memory: memory(node),
+            pids: PIDS,
+        };
+        let pid = match self.runtime.start(image, &spec).await {
+            // `down --all` of another labctl took the image away between our look and now.
+            Err(RuntimeError::ImageGone { .. }) => {
+                let image = self.runtime.prepare(&self.programs.node).await?;
+                self.runtime.start(&image, &spec).await?
+            }
+            started => started?,
+        };
+        NetNs::bind_process(&node.namespace, pid.as_raw().unsigned_abs()).map_err(connecting(node))
+    }
+}
+
+fn connecting(node: &NodePlan) -> impl FnOnce(NetError) -> LabError + use<> {
+    let doing = format!("connecting node {}", node.name);
+    move |source| LabError::Network { doing, source: Box::new(source) }
+}
+
+/// The memory that a node may use at most, in bytes.
+fn memory(node: &NodePlan) -> u64 {
+    MEMORY_OF_PROGRAM + MEMORY_OF_INSTANCE * node.instances.len() as u64
+}

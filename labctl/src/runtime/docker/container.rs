@@ -1,0 +1,143 @@
+//! A node's container: what it may do, its start, and its state.
+
+use std::collections::HashMap;
+
+use bollard::Docker;
+use bollard::models::{
+    ContainerCreateBody, ContainerState, ContainerStateStatusEnum, ContainerSummary,
+    ContainerSummaryStateEnum, HostConfig, HostConfigLogConfig, RestartPolicy, RestartPolicyNameEnum,
+};
+use bollard::query_parameters::{CreateContainerOptionsBuilder, LogsOptionsBuilder};
+use futures_util::stream::StreamExt;
+use nix::unistd::Pid;
+use overlay_control::{DIRECTORY_IN_CONTAINER, Role};
+
+use super::super::{Found, Image, NODE_USER, NodeSpec, NodeState, RuntimeError};
+use super::{LABEL_LAB, LABEL_NODE, LABEL_ROLE, failed, image, status};
+use crate::names::LabName;
+
+/// Lines of a dead container's output that an error shows.
+const LAST_LINES: &str = "20";
+
+/// The role as labels and tables show it.
+const fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Client => "client",
+        Role::SuperNode => "super-node",
+        Role::LoginServer => "login-server",
+    }
+}
+
+/// The labels that a container is found by.
+pub fn labels(lab: &LabName, node: &str, role: &str) -> HashMap<String, String> {
+    [(LABEL_LAB, lab.as_str()), (LABEL_NODE, node), (LABEL_ROLE, role)]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
+}
+
+/// Creates and starts a node's container.
+pub async fn start(docker: &Docker, image: &Image, node: &NodeSpec) -> Result<Pid, RuntimeError> {
+    let options = CreateContainerOptionsBuilder::new().name(&node.container).build();
+    match docker.create_container(Some(options), body(image, node)).await {
+        Ok(_) => {}
+        Err(error) if status(&error) == Some(404) => {
+            return Err(RuntimeError::ImageGone { image: image.reference.clone() });
+        }
+        Err(error) => return Err(failed("creating container", &node.container)(error)),
+    }
+    docker
+        .start_container(&node.container, None)
+        .await
+        .map_err(failed("starting container", &node.container))?;
+    match state(docker, &node.container).await? {
+        Some(NodeState::Running { pid: Some(pid) }) => Ok(pid),
+        state => Err(RuntimeError::Ended {
+            container: node.container.clone(),
+            state: state.unwrap_or(NodeState::Other { state: "removed by somebody else".to_owned() }),
+            output: last_output(docker, &node.container).await,
+        }),
+    }
+}
+
+/// What a node's container is and may do: its program needs its own directory, its network namespace and
+/// ports below 1024 (by the namespace's setting, not by a capability), and nothing else.
+fn body(image: &Image, node: &NodeSpec) -> ContainerCreateBody {
+    let text = str::to_owned;
+    let log = [("max-size", "1m"), ("max-file", "2")].map(|(key, value)| (text(key), text(value)));
+    let host = HostConfig {
+        network_mode: Some(text("none")),
+        memory: i64::try_from(node.memory).ok(),
+        memory_swap: i64::try_from(node.memory).ok(),
+        pids_limit: Some(i64::from(node.pids)),
+        binds: Some(vec![format!("{}:{DIRECTORY_IN_CONTAINER}", node.directory.display())]),
+        cap_drop: Some(vec![text("ALL")]),
+        security_opt: Some(vec![text("no-new-privileges:true")]),
+        readonly_rootfs: Some(true),
+        sysctls: Some([(text("net.ipv4.ip_unprivileged_port_start"), text("0"))].into()),
+        restart_policy: Some(RestartPolicy {
+            name: Some(RestartPolicyNameEnum::NO),
+            maximum_retry_count: None,
+        }),
+        log_config: Some(HostConfigLogConfig { typ: Some(text("local")), config: Some(log.into()) }),
+        ..HostConfig::default()
+    };
+    ContainerCreateBody {
+        image: Some(image.reference.clone()),
+        entrypoint: Some(vec![image::program_in_image()]),
+        hostname: Some(node.node.to_string()),
+        user: Some(format!("{NODE_USER}:{NODE_USER}")),
+        labels: Some(labels(&node.lab, node.node.as_str(), role_name(node.role))),
+        host_config: Some(host),
+        ..ContainerCreateBody::default()
+    }
+}
+
+/// What a container is doing; `None` if there is none of that name.
+pub async fn state(docker: &Docker, container: &str) -> Result<Option<NodeState>, RuntimeError> {
+    match docker.inspect_container(container, None).await {
+        Ok(answer) => Ok(Some(
+            answer
+                .state
+                .map_or_else(|| NodeState::Other { state: "unknown".to_owned() }, |state| from_state(&state)),
+        )),
+        Err(error) if status(&error) == Some(404) => Ok(None),
+        Err(error) => Err(failed("inspecting container", container)(error)),
+    }
+}
+
+fn from_state(state: &ContainerState) -> NodeState {
+    let pid = state.pid.and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0).map(Pid::from_raw);
+    match state.status {
+        Some(ContainerStateStatusEnum::CREATED) => NodeState::Created,
+        Some(ContainerStateStatusEnum::RUNNING) => NodeState::Running { pid },
+        Some(ContainerStateStatusEnum::EXITED) => NodeState::Exited { code: state.exit_code },
+        other => NodeState::Other { state: other.map_or("unknown".to_owned(), |other| other.to_string()) },
+    }
+}
+
+/// A line of the engine's list as one of ours; `None` if its labels are not labctl's.
+pub fn found(container: ContainerSummary) -> Option<Found> {
+    let labels = container.labels?;
+    let state = match container.state? {
+        ContainerSummaryStateEnum::CREATED => NodeState::Created,
+        ContainerSummaryStateEnum::RUNNING => NodeState::Running { pid: None },
+        ContainerSummaryStateEnum::EXITED => NodeState::Exited { code: None },
+        other => NodeState::Other { state: other.to_string() },
+    };
+    Some(Found {
+        lab: labels.get(LABEL_LAB)?.parse().ok()?,
+        node: labels.get(LABEL_NODE)?.clone(),
+        role: labels.get(LABEL_ROLE).cloned().unwrap_or_default(),
+        container: container.names?.first()?.trim_start_matches('/').to_owned(),
+        state,
+    })
+}
+
+/// The last lines that a container wrote, for an error; what cannot be read is left out, because the error
+/// that it belongs to matters more.
+async fn last_output(docker: &Docker, container: &str) -> String {
+    let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(LAST_LINES).build();
+    let pieces: Vec<_> = docker.logs(container, Some(options)).collect().await;
+    let text: String = pieces.into_iter().flatten().map(|piece| piece.to_string()).collect();
+    if text.trim().is_empty() { "(none)".to_owned() } else { text.trim_end().to_owned() }
+}
