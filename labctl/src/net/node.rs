@@ -1,5 +1,7 @@
 //! Nodes: the network of a container that something else has made.
 
+use std::net::Ipv4Addr;
+
 use super::uplink::{self, Downstream};
 use super::{NetError, NetNs, Netlink, Uplink, sysctl};
 use crate::plan::NodePlan;
@@ -7,9 +9,41 @@ use crate::plan::NodePlan;
 /// Interface of a node.
 pub const INTERFACE: &str = "eth0";
 
-/// Gives a namespace the network of a node: settings, loopback, and an `eth0` that hangs off the core or
-/// its gateway. The namespace is that of a container without a network of its own.
-pub async fn attach(plan: &NodePlan, namespace: &NetNs, uplink: Uplink<'_>) -> Result<(), NetError> {
+/// What a node's network is made from: a part of [`NodePlan`].
+#[derive(Clone, Copy, Debug)]
+pub struct NodeNetwork<'a> {
+    /// Name of the node: that of its link's other end.
+    pub name: &'a str,
+    /// Name of its namespace.
+    pub namespace: &'a str,
+    /// Addresses of its interface.
+    pub addresses: &'a [Ipv4Addr],
+    /// Their prefix length.
+    pub prefix: u8,
+    /// Next hop of the default route.
+    pub next_hop: Ipv4Addr,
+}
+
+impl<'a> From<&'a NodePlan> for NodeNetwork<'a> {
+    fn from(plan: &'a NodePlan) -> Self {
+        Self {
+            name: plan.name.as_str(),
+            namespace: &plan.namespace,
+            addresses: &plan.addresses,
+            prefix: plan.prefix,
+            next_hop: plan.next_hop,
+        }
+    }
+}
+
+/// Gives a namespace the network of a node (`&NodePlan` will do): settings, loopback, and an `eth0` that
+/// hangs off the core or its gateway. The namespace is that of a container without a network of its own.
+pub async fn attach<'a>(
+    network: impl Into<NodeNetwork<'a>>,
+    namespace: &NetNs,
+    uplink: Uplink<'_>,
+) -> Result<(), NetError> {
+    let network = network.into();
     namespace
         .run_async(|| {
             sysctl::seal()?;
@@ -21,12 +55,12 @@ pub async fn attach(plan: &NodePlan, namespace: &NetNs, uplink: Uplink<'_>) -> R
     let down = Downstream {
         namespace,
         netlink: &netlink,
-        place: &plan.namespace,
-        name: plan.name.as_str(),
+        place: network.namespace,
+        name: network.name,
         interface: INTERFACE,
-        addresses: &plan.addresses,
-        prefix: plan.prefix,
-        next_hop: plan.next_hop,
+        addresses: network.addresses,
+        prefix: network.prefix,
+        next_hop: network.next_hop,
     };
     uplink::connect(uplink, down).await
 }

@@ -68,7 +68,7 @@ pub fn pidfd_send_signal(process: &impl AsFd, signal: nix::sys::signal::Signal) 
 /// refusing everything until it has been read empty.
 pub fn set_no_enobufs(socket: &impl AsFd) -> io::Result<()> {
     let on: c_int = 1;
-    let length = libc::socklen_t::try_from(mem::size_of_val(&on)).map_err(io::Error::other)?;
+    let length = libc::socklen_t::try_from(size_of_val(&on)).map_err(io::Error::other)?;
     // SAFETY: the option takes an `int`, whose address and size are given.
     let result = unsafe {
         libc::setsockopt(

@@ -1,0 +1,3 @@
+//! One file per subcommand: argument handling and printing, no logic below that.
+
+pub mod engine;

@@ -1,0 +1,313 @@
+//! The WAN with its engine, as root in real namespaces: packets take the time that the plan says, nothing
+//! gets out, and nothing passes without the engine.
+
+mod net_common;
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use labctl::names::LabName;
+use labctl::net::node::{self, NodeNetwork};
+use labctl::net::wan::{self, Core};
+use labctl::net::{Gateway, NetNs, Uplink};
+use labctl::plan::{GatewayPlan, Plan, WanPlan};
+use net_common::{CORE, Namespaces, attachment, gateway, run, text, wan};
+
+const SERVER: Ipv4Addr = Ipv4Addr::new(198, 18, 1, 1);
+const HOME: Ipv4Addr = Ipv4Addr::new(198, 18, 1, 2);
+const ALICE: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 2);
+
+/// A public server, and alice behind a home's gateway.
+struct Lab {
+    name: LabName,
+    core: Core,
+    server: NetNs,
+    alice: NetNs,
+    /// Holds the plan and the engine's log.
+    directory: tempfile::TempDir,
+    _namespaces: Namespaces,
+}
+
+impl Lab {
+    async fn up(name: &str, change: impl FnOnce(&mut WanPlan)) -> Self {
+        let names = ["wan", "server", "home", "alice"].map(|node| format!("lab-{name}-{node}"));
+        for left in &names {
+            NetNs::delete(left).unwrap();
+        }
+        let namespaces = Namespaces(names.to_vec());
+        let lab: LabName = name.parse().unwrap();
+        let mut wan = wan(
+            name,
+            Duration::from_millis(20),
+            vec![attachment(name, "server", "eth0", SERVER), attachment(name, "home", "wan", HOME)],
+        );
+        change(&mut wan);
+        let home = gateway(name, "home", HOME);
+        let core = Core::build(&wan).await.unwrap();
+        let gateway = Gateway::build(&home).await.unwrap();
+        let uplink = Uplink::Wan { core: &core, plan: &wan };
+        let server = NetNs::create(&names[1]).unwrap();
+        let alice = NetNs::create(&names[3]).unwrap();
+        let public = NodeNetwork {
+            name: "server",
+            namespace: &names[1],
+            addresses: &[SERVER],
+            prefix: 32,
+            next_hop: CORE,
+        };
+        let private = NodeNetwork {
+            name: "alice",
+            namespace: &names[3],
+            addresses: &[ALICE],
+            prefix: 24,
+            next_hop: home.inside,
+        };
+        tokio::try_join!(
+            gateway.connect(&home, uplink),
+            node::attach(public, &server, uplink),
+            node::attach(private, &alice, Uplink::Lan(&gateway)),
+        )
+        .unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let lab = Self { name: lab, core, server, alice, directory, _namespaces: namespaces };
+        lab.write_plan(wan, home);
+        lab
+    }
+
+    fn write_plan(&self, wan: WanPlan, home: GatewayPlan) {
+        let plan = Plan {
+            lab: self.name.clone(),
+            title: String::new(),
+            published: None,
+            seed: 1,
+            wan,
+            gateways: vec![home],
+            nodes: vec![],
+            overlay: None,
+        };
+        fs::write(self.plan(), serde_json::to_vec(&plan).unwrap()).unwrap();
+    }
+
+    fn plan(&self) -> std::path::PathBuf {
+        self.directory.path().join("plan.json")
+    }
+
+    fn log(&self) -> std::path::PathBuf {
+        self.directory.path().join("engine.log")
+    }
+
+    async fn start_engine(&self) -> wan::RunningEngine {
+        let program = Path::new(env!("CARGO_BIN_EXE_labctl"));
+        wan::spawn_engine(program, &self.name, &self.plan(), &self.log()).await.unwrap()
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        for engine in wan::find_engine(&self.name) {
+            let pid = nix::unistd::Pid::from_raw(engine.pid);
+            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+        }
+    }
+}
+
+/// RTTs that `ping` reports, in milliseconds.
+fn ping(from: &NetNs, to: Ipv4Addr, count: u32) -> Vec<f64> {
+    let to = to.to_string();
+    let count = count.to_string();
+    let said = text(from, "ping", &["-n", "-c", &count, "-i", "0.02", "-W", "5", &to]);
+    said.lines()
+        .filter_map(|line| line.split_once("time=")?.1.split_whitespace().next()?.parse().ok())
+        .collect()
+}
+
+fn is_reachable(from: &NetNs, to: &str) -> bool {
+    run(from, "ping", &["-n", "-c", "1", "-W", "1", to]).status.success()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packets_take_the_time_that_the_plan_says() {
+    let lab = Lab::up("tnet1", |wan| {
+        wan.attachments[1].access_delay = Duration::from_millis(5);
+        wan.attachments[0].access_delay = Duration::from_millis(10);
+    })
+    .await;
+    lab.start_engine().await;
+    let times = ping(&lab.alice, SERVER, 20);
+    assert_eq!(times.len(), 20, "every packet comes back once");
+    // 20 ms between the regions, 5 and 10 ms on the access links, each of them twice.
+    let least = times.iter().copied().fold(f64::INFINITY, f64::min);
+    assert!(least >= 70.0, "{times:?}");
+    // A machine under load adds to some packets, but hardly to all of 20.
+    assert!(least < 75.0, "{times:?}");
+    assert_eq!(wan::stop_engine(&lab.name).await.unwrap(), 1);
+    let log = fs::read_to_string(lab.log()).unwrap();
+    assert!(log.contains("sent_packets=20") && log.contains("received_packets=20"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_passes_without_the_engine() {
+    let lab = Lab::up("tnet2", |_| {}).await;
+    assert!(!is_reachable(&lab.alice, "198.18.1.1"), "no engine has been started yet");
+    assert!(is_reachable(&lab.server, "198.18.0.1"), "the link to the core itself is up");
+
+    let engine = lab.start_engine().await;
+    assert_eq!(wan::find_engine(&lab.name), [engine.clone()]);
+    assert!(is_reachable(&lab.alice, "198.18.1.1"));
+
+    let pid = nix::unistd::Pid::from_raw(engine.pid);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    assert_eq!(wan::stop_engine(&lab.name).await.unwrap_or(0) & !1, 0, "killed or just ending");
+    assert!(!is_reachable(&lab.alice, "198.18.1.1"), "the engine is dead");
+
+    lab.start_engine().await;
+    assert!(is_reachable(&lab.alice, "198.18.1.1"), "another engine takes over");
+    assert_eq!(wan::stop_engine(&lab.name).await.unwrap(), 1);
+    assert_eq!(wan::find_engine(&lab.name), []);
+    assert_eq!(wan::stop_engine(&lab.name).await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lab_is_sealed() {
+    let before = text_here("ip", &["-o", "link"]);
+    let lab = Lab::up("tnet3", |_| {}).await;
+    lab.start_engine().await;
+    assert!(is_reachable(&lab.alice, "198.18.1.1"), "the lab works, or what follows proves nothing");
+
+    assert_eq!(text(lab.core.namespace(), "ip", &["route", "show", "default"]), "");
+    let host = text_here("ip", &["-o", "-4", "addr", "show", "scope", "global"]);
+    let host: Vec<_> = host
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(3)?.split('/').next())
+        .filter(|address| !address.starts_with("192.168.1."))
+        .collect();
+    for outside in host.iter().copied().chain(["192.0.2.1", "8.8.8.8", "198.18.200.200"]) {
+        for inside in [&lab.alice, &lab.server] {
+            assert!(!is_reachable(inside, outside), "{outside} from {}", inside.name());
+        }
+    }
+    // The host has no way in, and no interface or route of the lab.
+    let to_server = text_here("ip", &["route", "get", "198.18.1.1"]);
+    assert!(!to_server.contains("server") && !to_server.contains("home"), "{to_server}");
+    let after = text_here("ip", &["-o", "link"]);
+    for name in ["server", "home", "alice"] {
+        let of_lab = |links: &str| links.lines().filter(|line| line.contains(&format!(" {name}@"))).count();
+        assert_eq!(of_lab(&after), of_lab(&before), "{after}");
+    }
+    wan::stop_engine(&lab.name).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_carry_whole_packets_and_nothing_but_ip_version_4() {
+    let lab = Lab::up("tnet4", |_| {}).await;
+    lab.start_engine().await;
+    let capture = lab.directory.path().join("capture");
+    let tcpdump = Background::start(
+        &lab.server,
+        Command::new("tcpdump").args(["-n", "-e", "-i", "eth0", "-w"]).arg(&capture).arg("-U"),
+    );
+    // tcpdump has its socket open when it has made its file.
+    until("tcpdump captures", || capture.metadata().is_ok_and(|file| file.len() >= 24)).await;
+    let served = lab.server.spawn(Command::new("iperf3").args(["-s", "-1"]).stdout(Stdio::null())).unwrap();
+    let served = Background(served);
+    until("iperf3 listens", || text(&lab.server, "ss", &["-Htln"]).contains(":5201")).await;
+    text(&lab.alice, "iperf3", &["-c", "198.18.1.1", "-n", "4M"]);
+    text(&lab.alice, "ping", &["-n", "-c", "2", "-s", "3000", "198.18.1.1"]);
+    drop(served);
+    drop(tcpdump);
+    let file = capture.to_str().unwrap();
+    let count = |filter: &str| {
+        let said = Command::new("tcpdump").args(["-n", "-r", file, filter]).output().unwrap();
+        String::from_utf8(said.stdout).unwrap().lines().count()
+    };
+    assert!(count("tcp") > 1000, "the capture has the transfer");
+    assert_eq!(count("greater 1515"), 0, "no packet is longer than the MTU");
+    assert_eq!(count("not ip"), 0, "no ARP and no IPv6");
+    let verbose = Command::new("tcpdump").args(["-n", "-v", "-r", file, "tcp"]).output().unwrap();
+    let verbose = String::from_utf8(verbose.stdout).unwrap();
+    assert!(verbose.contains("cksum") && !verbose.contains("incorrect"), "every checksum is finished");
+    wan::stop_engine(&lab.name).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_access_link_has_its_rate() {
+    let lab = Lab::up("tnet5", |wan| {
+        wan.delay = vec![vec![Duration::from_millis(1)]];
+        wan.attachments[1].up = Some(1_000_000);
+    })
+    .await;
+    lab.start_engine().await;
+    // 1,028 bytes each way take 8.2 ms at 1 Mbit/s upwards, and nothing downwards.
+    let said = text(&lab.alice, "ping", &["-n", "-c", "10", "-i", "0.05", "-s", "1000", "198.18.1.1"]);
+    let times: Vec<f64> = said
+        .lines()
+        .filter_map(|line| line.split_once("time=")?.1.split_whitespace().next()?.parse().ok())
+        .collect();
+    let least = times.iter().copied().fold(f64::INFINITY, f64::min);
+    assert!((10.2..13.0).contains(&least), "2 ms of delay and 8.2 ms on the wire: {times:?}");
+    wan::stop_engine(&lab.name).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_is_started_again_gets_its_link_again() {
+    let lab = Lab::up("tnet6", |_| {}).await;
+    lab.start_engine().await;
+    let namespace = "lab-tnet6-server";
+    let plan: Plan = serde_json::from_slice(&fs::read(lab.plan()).unwrap()).unwrap();
+    let network = NodeNetwork { name: "server", namespace, addresses: &[SERVER], prefix: 32, next_hop: CORE };
+    // The old namespace is still held open here, and its link with it.
+    NetNs::delete(namespace).unwrap();
+    let again = NetNs::create(namespace).unwrap();
+    let core = Core::open(&plan.wan).await.unwrap();
+    node::attach(network, &again, Uplink::Wan { core: &core, plan: &plan.wan }).await.unwrap();
+    assert!(is_reachable(&lab.alice, "198.18.1.1"));
+    assert!(is_reachable(&again, "198.18.1.2"));
+    wan::stop_engine(&lab.name).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_cannot_start_says_why() {
+    let lab: LabName = "tnet7".parse().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_labctl"));
+    let (plan, log) = (directory.path().join("plan.json"), directory.path().join("log"));
+    fs::write(&plan, "{}").unwrap();
+    let error = wan::spawn_engine(program, &lab, &plan, &log).await.unwrap_err().to_string();
+    assert!(error.contains("tnet7") && error.contains("is not a plan"), "{error}");
+    assert_eq!(wan::find_engine(&lab), []);
+}
+
+/// A program that is ended when the test is.
+struct Background(Child);
+
+impl Background {
+    fn start(namespace: &NetNs, command: &mut Command) -> Self {
+        Self(namespace.spawn(command.stdout(Stdio::null()).stderr(Stdio::null())).unwrap())
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        let _ = nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(self.0.id().cast_signed()),
+            nix::sys::signal::Signal::SIGTERM,
+        );
+        let _ = self.0.wait();
+    }
+}
+
+fn text_here(program: &str, arguments: &[&str]) -> String {
+    String::from_utf8(Command::new(program).args(arguments).output().unwrap().stdout).unwrap()
+}
+
+/// Looks again until something is so.
+async fn until(what: &str, so: impl Fn() -> bool) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while !so() {
+        assert!(std::time::Instant::now() < deadline, "{what}: not within 20 s");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
