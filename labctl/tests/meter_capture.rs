@@ -1,17 +1,16 @@
 //! Captures in real network namespaces. Needs root, `ip`, `tcpdump` and `tshark`.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs::File;
 use std::io;
 use std::net::UdpSocket;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
-use std::thread;
 
 use labctl::meter::pcapng::{Section, Writer};
 use labctl::meter::{Capture, Count, Direction, FlowTable, Packet, Sink, Timestamp};
-use nix::sched::{CloneFlags, setns};
+use labctl::net::NetNs;
 
 fn run(program: &str, arguments: &[&str]) -> Output {
     let output = Command::new(program).args(arguments).output();
@@ -50,19 +49,10 @@ impl Pair {
         pair
     }
 
-    fn left(&self) -> PathBuf {
-        Path::new("/run/netns").join(&self.left)
-    }
-
     /// A socket in one of the namespaces.
     fn socket(namespace: &str, address: &str) -> UdpSocket {
-        let file = File::open(Path::new("/run/netns").join(namespace)).unwrap();
-        let address = address.to_owned();
-        let opener = thread::spawn(move || {
-            setns(file, CloneFlags::CLONE_NEWNET).unwrap();
-            UdpSocket::bind(address).unwrap()
-        });
-        opener.join().unwrap()
+        let namespace = NetNs::open(namespace).unwrap();
+        namespace.run(|| UdpSocket::bind(address).unwrap()).unwrap()
     }
 
     fn sockets(&self) -> (UdpSocket, UdpSocket) {
@@ -107,7 +97,7 @@ async fn every_packet_before_the_stop_is_counted_with_its_direction_and_time() {
     let pair = Pair::new();
     let (left, right) = pair.sockets();
     let before = Timestamp::now();
-    let capture = Capture::start(&pair.left(), "eth0", Keep::default()).unwrap();
+    let capture = Capture::start(&pair.left, "eth0", Keep::default()).unwrap();
     let mut buffer = [0; 2000];
     for size in [0, 1, 100, 1400] {
         left.send(&vec![1; size]).unwrap();
@@ -131,7 +121,7 @@ async fn every_packet_before_the_stop_is_counted_with_its_direction_and_time() {
 async fn nothing_of_another_interface_is_captured() {
     let pair = Pair::new();
     let inside = Pair::socket(&pair.left, "127.0.0.1:3000");
-    let capture = Capture::start(&pair.left(), "eth0", Keep::default()).unwrap();
+    let capture = Capture::start(&pair.left, "eth0", Keep::default()).unwrap();
     let (left, right) = pair.sockets();
     for _ in 0..100 {
         inside.send_to(b"loopback", "127.0.0.1:3000").unwrap();
@@ -161,7 +151,7 @@ async fn a_burst_larger_than_the_buffer_is_an_error_and_no_figure() {
     let (left, right) = pair.sockets();
     drop(right);
     let (release, go) = mpsc::channel();
-    let capture = Capture::start(&pair.left(), "eth0", Stuck { go }).unwrap();
+    let capture = Capture::start(&pair.left, "eth0", Stuck { go }).unwrap();
     for _ in 0..64 * 1024 {
         // Refused by the other end now and then (ICMP); what matters is that the link saw a packet.
         let _ = left.send(&[0; 8]);
@@ -182,7 +172,7 @@ async fn a_sink_that_cannot_keep_a_packet_fails_the_capture() {
     }
     let pair = Pair::new();
     let (left, _right) = pair.sockets();
-    let capture = Capture::start(&pair.left(), "eth0", Full).unwrap();
+    let capture = Capture::start(&pair.left, "eth0", Full).unwrap();
     left.send(b"hello").unwrap();
     let error = capture.stop().await.err().expect("nothing was kept").to_string();
     assert!(error.contains("keeping the packets"), "{error}");
@@ -191,18 +181,17 @@ async fn a_sink_that_cannot_keep_a_packet_fails_the_capture() {
 #[tokio::test]
 async fn a_namespace_or_an_interface_that_is_not_there_is_named() {
     let pair = Pair::new();
-    let error = Capture::start(&pair.left(), "eth7", Keep::default()).err().unwrap().to_string();
+    let error = Capture::start(&pair.left, "eth7", Keep::default()).err().unwrap().to_string();
     assert!(error.contains("eth7") && error.contains("No such device"), "{error}");
-    let nowhere = Path::new("/run/netns/tmeter-nowhere");
-    let error = Capture::start(nowhere, "eth0", Keep::default()).err().unwrap().to_string();
-    assert!(error.contains("tmeter-nowhere") && error.contains("No such file"), "{error}");
+    let error = Capture::start("tmeter-nowhere", "eth0", Keep::default()).err().unwrap().to_string();
+    assert!(error.contains("tmeter-nowhere") && error.contains("no network namespace"), "{error}");
 }
 
 #[tokio::test]
 async fn wireshark_and_tcpdump_read_the_same_packets_from_the_file() {
     let pair = Pair::new();
     let (left, right) = pair.sockets();
-    let capture = Capture::start(&pair.left(), "eth0", Keep::default()).unwrap();
+    let capture = Capture::start(&pair.left, "eth0", Keep::default()).unwrap();
     left.send(b"hello").unwrap();
     right.recv(&mut [0; 10]).unwrap();
     right.send(b"and back").unwrap();
@@ -245,8 +234,8 @@ async fn wireshark_and_tcpdump_read_the_same_packets_from_the_file() {
     assert_eq!(expected.len(), 2);
     assert_eq!(shown.lines().collect::<Vec<_>>(), expected);
 
-    let named = String::from_utf8(run("tshark", &["-r", path, "-N", "n", "-Y", "udp"]).stdout).unwrap();
-    assert!(named.contains("alice") && named.contains("sn-1"), "names stand for addresses: {named}");
+    let shown = String::from_utf8(run("tshark", &["-r", path, "-N", "n", "-Y", "udp"]).stdout).unwrap();
+    assert!(shown.contains("alice") && shown.contains("sn-1"), "names stand for addresses: {shown}");
     let dumped = String::from_utf8(run("tcpdump", &["-n", "-r", path, "udp"]).stdout).unwrap();
     assert!(dumped.contains("192.0.2.1.1000 > 192.0.2.2.2000: UDP, length 5"), "{dumped}");
     assert_eq!(dumped.lines().count(), 2, "{dumped}");

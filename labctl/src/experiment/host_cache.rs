@@ -92,9 +92,7 @@ pub fn subsequent(
         if taken.len() == stale {
             break;
         }
-        let port = usize::from(*STALE_PORTS.start()) + choices.below(STALE_PORTS.len());
-        let port = u16::try_from(port).expect("within the range of ports");
-        let entry = SocketAddrV4::new(*address, port);
+        let entry = SocketAddrV4::new(*address, stale_port(&mut choices));
         // With fewer addresses than stale entries, an address comes more than once, with other ports.
         if taken.insert(entry) {
             cache.push(entry);
@@ -102,6 +100,11 @@ pub fn subsequent(
     }
     choices.shuffle(&mut cache);
     Ok(cache)
+}
+
+fn stale_port(choices: &mut Choices) -> u16 {
+    let port = usize::from(*STALE_PORTS.start()) + choices.below(STALE_PORTS.len());
+    u16::try_from(port).expect("within the range of ports")
 }
 
 #[cfg(test)]

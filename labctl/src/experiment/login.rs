@@ -28,11 +28,6 @@ pub trait Ground: Sync {
     /// The control socket of a node.
     fn control_socket(&self, node: &NodeName) -> PathBuf;
 
-    /// The file of a network namespace with this name.
-    fn namespace_file(&self, namespace: &str) -> PathBuf {
-        Path::new("/run/netns").join(namespace)
-    }
-
     /// An error, with what is missing, if not all of the lab runs.
     fn check_health(&self) -> impl Future<Output = Result<(), String>> + Send;
 }
@@ -195,8 +190,8 @@ impl<'a, G: Ground> LoginExperiment<'a, G> {
             else {
                 continue;
             };
-            let namespace = self.ground.namespace_file(&gateway.namespace);
-            gateways.insert(name.clone(), Capture::start(&namespace, "wan", OutsideSink::default())?);
+            let capture = Capture::start(&gateway.namespace, "wan", OutsideSink::default())?;
+            gateways.insert(name.clone(), capture);
         }
         let running = trials.iter().map(|trial| async {
             let control = self.control(&trial.client.name);

@@ -1,6 +1,7 @@
 //! Drives nodes through their control sockets, with meters beside them, and writes records.
 
 pub mod control;
+mod ground;
 pub mod host_cache;
 pub mod login;
 mod observe;
@@ -8,8 +9,10 @@ mod patience;
 mod random;
 pub mod record;
 mod run;
+pub mod session;
 mod trial;
 
+pub use ground::RunningLab;
 pub use random::{Purpose, derive_seed};
 pub use run::{Run, RunDescription, RunError};
 

@@ -1,5 +1,7 @@
 //! Seeds and choices. The same seed gives the same run.
 
+use std::iter;
+
 use rand_chacha::ChaCha12Rng;
 use rand_core::{RngCore, SeedableRng};
 use sha2::{Digest, Sha256};
@@ -36,13 +38,13 @@ pub fn derive_seed(seed: u64, purpose: Purpose, which: &[&[u8]]) -> u64 {
     let mut hash = Sha256::new();
     hash.update(b"labctl seed\0");
     hash.update(seed.to_le_bytes());
-    for part in std::iter::once(&purpose.label()).chain(which) {
+    for part in iter::once(&purpose.label()).chain(which) {
         // Lengths keep ("ab", "c") and ("a", "bc") apart.
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
     let digest: [u8; 32] = hash.finalize().into();
-    let first = u64::from_le_bytes(digest[..8].try_into().expect("8 of 32 bytes"));
+    let first = digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
     first >> (64 - 53)
 }
 

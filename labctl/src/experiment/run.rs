@@ -70,19 +70,19 @@ impl Run {
     pub fn create(runs: &Path, plan: &Plan, description: &RunDescription<'_>) -> Result<Self, RunError> {
         let started = Timestamp::now();
         let directory = make_directory(runs, started, description.experiment, plan.lab.as_str())?;
-        let compact = serde_json::to_vec(plan).expect("a plan is plain data with text keys");
+        let digest = Sha256::digest(serde_json::to_vec(plan).map_err(writing(&directory))?);
         let run = RunFile {
             schema: SCHEMA,
             lab: plan.lab.as_str(),
             started,
             description,
-            plan_sha256: hexadecimal(&Sha256::digest(&compact)),
+            plan_sha256: hexadecimal(&digest),
             plan,
         };
-        let mut text = serde_json::to_vec_pretty(&run).expect("a run is plain data with text keys");
-        text.push(b'\n');
         let path = directory.join("run.json");
-        create(&path)?.write_all(&text).map_err(|error| RunError::File(path, "writing", error))?;
+        let mut text = serde_json::to_vec_pretty(&run).map_err(writing(&path))?;
+        text.push(b'\n');
+        create(&path)?.write_all(&text).map_err(writing(&path))?;
         let open = |name: &str| create(&directory.join(name)).map(BufWriter::new);
         Ok(Self { trials: open("trials.ndjson")?, events: open("events.ndjson")?, directory })
     }
@@ -99,16 +99,16 @@ impl Run {
             .iter()
             .try_for_each(|event| write_line(&mut self.events, event))
             .and_then(|()| self.events.flush());
-        written.map_err(|error| RunError::File(self.directory.join("events.ndjson"), "writing", error))?;
+        written.map_err(writing(&self.directory.join("events.ndjson")))?;
         let written = write_line(&mut self.trials, trial).and_then(|()| self.trials.flush());
-        written.map_err(|error| RunError::File(self.directory.join("trials.ndjson"), "writing", error))
+        written.map_err(writing(&self.directory.join("trials.ndjson")))
     }
 }
 
 fn make_directory(runs: &Path, started: Timestamp, experiment: &str, lab: &str) -> Result<PathBuf, RunError> {
     fs::create_dir_all(runs).map_err(|error| RunError::File(runs.to_owned(), "making directory", error))?;
     // 2006-01-02T15:04:05.000Z becomes 20060102T150405Z, which sorts and needs no quoting.
-    let time: String = started.to_string().chars().take(19).filter(|c| c.is_ascii_alphanumeric()).collect();
+    let time: String = started.to_string().chars().take(19).filter(char::is_ascii_alphanumeric).collect();
     let base = format!("{time}Z-{experiment}-{lab}");
     for number in 1u32.. {
         let name = if number == 1 { base.clone() } else { format!("{base}.{number}") };
@@ -124,6 +124,10 @@ fn make_directory(runs: &Path, started: Timestamp, experiment: &str, lab: &str) 
 
 fn create(path: &Path) -> Result<File, RunError> {
     File::create_new(path).map_err(|error| RunError::File(path.to_owned(), "making file", error))
+}
+
+fn writing<E: Into<io::Error>>(path: &Path) -> impl FnOnce(E) -> RunError {
+    move |error| RunError::File(path.to_owned(), "writing", error.into())
 }
 
 fn write_line(file: &mut impl Write, value: &impl Serialize) -> io::Result<()> {

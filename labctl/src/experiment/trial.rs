@@ -114,7 +114,7 @@ impl Trial<'_> {
             ),
         };
         let sink = ClientSink::create(&path, &section, ground.plan()).map_err(meter_failed)?;
-        let capture = Capture::start(&ground.namespace_file(&self.client.namespace), "eth0", sink)?;
+        let capture = Capture::start(&self.client.namespace, "eth0", sink)?;
         let mut sent = Timestamp::now();
         let login = timeout(self.patience, async {
             let mut events = control.login(&self.request).await?;

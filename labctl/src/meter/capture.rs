@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
 
@@ -12,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::packet::{Packet, Timestamp};
 use super::packet_socket::{PacketSocket, Statistics};
+use crate::net::NetNs;
 
 /// How many packets are taken before the thread looks whether it is to stop.
 const BATCH: usize = 256;
@@ -27,13 +27,13 @@ pub trait Sink: Send + 'static {
 pub struct Place {
     /// The interface.
     pub interface: String,
-    /// The file of the network namespace.
-    pub namespace: PathBuf,
+    /// The network namespace.
+    pub namespace: String,
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {}", self.interface, self.namespace.display())
+        write!(f, "{} in {}", self.interface, self.namespace)
     }
 }
 
@@ -77,14 +77,15 @@ pub struct Capture<S> {
 }
 
 impl<S: Sink> Capture<S> {
-    /// Starts to capture on `interface` of the network namespace that `namespace` is a file of
-    /// (`/run/netns/...`). Every packet that passes after this returns is captured.
-    pub fn start(namespace: &Path, interface: &str, sink: S) -> Result<Self, CaptureError> {
+    /// Starts to capture on `interface` of the network namespace with this name. Every packet that passes
+    /// after this returns is captured.
+    pub fn start(namespace: &str, interface: &str, sink: S) -> Result<Self, CaptureError> {
         let place = Place { interface: interface.to_owned(), namespace: namespace.to_owned() };
         let (stopped, stop) = mpsc::channel();
         let (send, result) = oneshot::channel();
         let begin = || {
-            let socket = PacketSocket::open(namespace, interface)?;
+            let namespace = NetNs::open(namespace).map_err(io::Error::other)?;
+            let socket = PacketSocket::open(&namespace, interface)?;
             let (woken, wake) = io::pipe()?;
             let reader = Reader { socket, sink, place: place.clone() };
             let read = move || {

@@ -1,13 +1,9 @@
 //! An `AF_PACKET` socket (packet(7)) on one interface of one network namespace.
 
-use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::Path;
-use std::thread;
 
 use nix::libc;
-use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, LinkAddr, MsgFlags, SockFlag, SockType, SockaddrLike, bind, recvmsg,
     setsockopt, socket, sockopt,
@@ -16,6 +12,7 @@ use nix::sys::time::TimeSpec;
 use serde::{Deserialize, Serialize};
 
 use super::packet::{Direction, Packet, Timestamp};
+use crate::net::NetNs;
 
 /// Room for packets between the kernel and us, in bytes of the kernel's accounting (some 800 for a small
 /// packet). A burst that does not fit is noticed: [`Statistics::dropped`].
@@ -43,18 +40,9 @@ pub(super) struct PacketSocket {
 }
 
 impl PacketSocket {
-    /// Opens a socket on `interface` of the namespace that `namespace` is a file of.
-    ///
-    /// A thread of its own does it: a namespace is a thread's property, and this one's must stay.
-    pub(super) fn open(namespace: &Path, interface: &str) -> io::Result<Self> {
-        let file = File::open(namespace)?;
-        let socket = thread::scope(|scope| {
-            let opener = thread::Builder::new().name("packet-socket".into()).spawn_scoped(scope, || {
-                setns(file, CloneFlags::CLONE_NEWNET)?;
-                open_here(interface)
-            })?;
-            opener.join().map_err(|_| io::Error::other("the thread that opens the socket panicked"))?
-        })?;
+    /// Opens a socket on `interface` of a namespace.
+    pub(super) fn open(namespace: &NetNs, interface: &str) -> io::Result<Self> {
+        let socket = namespace.run(|| open_here(interface)).map_err(io::Error::other)??;
         let buffer = vec![0; LARGEST_FRAME].into_boxed_slice();
         Ok(Self { socket, buffer, counted: Statistics::default() })
     }

@@ -63,8 +63,11 @@ pub fn render(schema: &'static str, rows: &[Row]) -> String {
             within: row.verdict().within(),
         })
         .collect();
-    let document = Document { schema, rows };
-    let mut text = serde_json::to_string_pretty(&document).expect("a report is plain data with text keys");
+    text(&Document { schema, rows })
+}
+
+fn text(document: &Document<'_>) -> String {
+    let mut text = serde_json::to_string_pretty(document).expect("a report is plain data with text keys");
     text.push('\n');
     text
 }

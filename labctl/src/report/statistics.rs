@@ -71,6 +71,7 @@ mod tests {
 
     #[test]
     fn seconds_are_given_to_the_millisecond() {
-        assert_eq!(Spread::of_seconds([1.234_567]).unwrap().median, 1.235);
+        let spread = Spread::of_seconds([1.234_567]).unwrap();
+        assert_eq!(spread, Spread { min: 1.235, median: 1.235, max: 1.235 });
     }
 }

@@ -28,9 +28,7 @@ fn with_body(status: &str, body: &str) -> Vec<u8> {
 
 fn stream_of(chunks: &[&str]) -> Vec<u8> {
     let mut answer = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_owned();
-    for chunk in chunks {
-        answer.push_str(&format!("{:x}\r\n{chunk}\r\n", chunk.len()));
-    }
+    answer.extend(chunks.iter().map(|chunk| format!("{:x}\r\n{chunk}\r\n", chunk.len())));
     answer.push_str("0\r\n\r\n");
     answer.into_bytes()
 }
