@@ -22,6 +22,7 @@ pub struct Arguments {
 }
 
 /// Delays the packets of a lab's WAN until SIGTERM. Says [`wan::READY`] on standard output when it does.
+/// Writes its counters as a line of JSON to standard error on SIGUSR1 and at the end.
 ///
 /// Must be called before any other thread is started: it takes the process's signals.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -35,10 +36,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if plan.lab != arguments.lab {
         bail!("{path} is the plan of lab '{}', not of '{}'", plan.lab, arguments.lab);
     }
-    wan::engine::run(&plan.wan, || {
+    let ready = || {
         let mut output = io::stdout();
         output.write_all(wan::READY.as_bytes())?;
         output.flush()
-    })?;
+    };
+    // Into the log, a line each. Nobody reads standard output any more.
+    let report = |report: &wan::engine::Report| match serde_json::to_string(report) {
+        Ok(line) => eprintln!("{line}"),
+        Err(error) => eprintln!("the counters cannot be written: {error}"),
+    };
+    wan::engine::run(&plan.wan, ready, report)?;
     Ok(())
 }

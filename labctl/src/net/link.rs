@@ -62,12 +62,13 @@ fn described<T>(mut message: LinkMessageBuilder<T>, end: &VethEnd<'_>) -> LinkMe
     if let Some(InterfaceIndex(bridge)) = end.bridge {
         message = message.controller(bridge);
     }
-    message.mtu(MTU).address(end.mac.0.to_vec()).up()
+    message.mtu(MTU).address(end.mac.0.to_vec())
 }
 
 impl Netlink {
-    /// Makes a veth pair, both ends up: `near` in this connection's namespace, `far` in its own. Neither
-    /// is in any other namespace at any time.
+    /// Makes a veth pair: `near` in this connection's namespace and up, `far` in its own and down (the
+    /// kernel cannot bring it up before the pair is complete). Neither is in any other namespace at any
+    /// time.
     ///
     /// A link that is in the way at the near end is removed first: it is what a container that has gone
     /// left, and the kernel removes it only some time later.
@@ -87,6 +88,7 @@ impl Netlink {
             .build();
         let message = described(LinkVeth::new(near.interface, far.interface), near)
             .set_info_data(InfoData::Veth(InfoVeth::Peer(far_message)))
+            .up()
             .build();
         self.handle.link().add(message).execute().await.map_err(|error| {
             let action = format!(

@@ -63,6 +63,7 @@ pub(super) async fn connect(uplink: Uplink<'_>, down: Downstream<'_>) -> Result<
 
 async fn configure(down: Downstream<'_>, upstream: Option<Mac>) -> Result<(), NetError> {
     let index = down.netlink.link_index(down.interface).await?;
+    down.netlink.set_up(index).await?;
     for &address in down.addresses {
         down.netlink.add_address(index, address, down.prefix).await?;
     }

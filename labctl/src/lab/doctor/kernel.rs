@@ -28,7 +28,7 @@ table ip labctl_probe {
     }
     chain source {
         type nat hook postrouting priority srcnat
-        snat to 198.18.0.1 : ip saddr . udp sport map @mappings
+        ip protocol udp snat to 198.18.0.1 : ip saddr . udp sport map @mappings
         masquerade
     }
     chain learn {
@@ -55,15 +55,15 @@ COMMIT
 
 /// All checks of the kernel. Without namespaces nothing else can be tried.
 pub async fn checks() -> Vec<Check> {
-    let namespace = match nameless() {
-        Ok(namespace) => namespace,
+    let (namespace, other) = match nameless().and_then(|one| Ok((one, nameless()?))) {
+        Ok(both) => both,
         Err(error) => {
             let mend = "run as root; the kernel needs CONFIG_NET_NS and CONFIG_NAMESPACES";
             return vec![Check::new("network namespaces", Verdict::missing(error, mend))];
         }
     };
     let (links, nft, iptables, queue, packets) = tokio::join!(
-        links(&namespace),
+        links(&namespace, &other),
         ruleset::apply(&namespace, Program::Nft, NFT),
         ruleset::apply(&namespace, Program::IptablesRestore, IPTABLES),
         namespace.run_async(bind_queue),
@@ -115,13 +115,13 @@ fn nameless() -> Result<NetNs, String> {
     made.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-async fn links(namespace: &NetNs) -> Result<(), NetError> {
+async fn links(namespace: &NetNs, other: &NetNs) -> Result<(), NetError> {
     let netlink = Netlink::open(namespace).await?;
     netlink.set_loopback_up().await?;
     let bridge = netlink.add_bridge("probe", Mac::of("probe", "bridge")).await?;
     let mut near = VethEnd::new(namespace, "probe", "near");
     near.bridge = Some(bridge);
-    netlink.add_veth(&near, &VethEnd::new(namespace, "probe", "far")).await
+    netlink.add_veth(&near, &VethEnd::new(other, "probe", "far")).await
 }
 
 fn bind_queue() -> Result<(), String> {

@@ -1,5 +1,6 @@
 //! The engine: takes every packet that the WAN core forwards, and lets it go when the model says.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsFd;
 use std::time::Instant;
@@ -11,22 +12,41 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::time::TimeSpec;
 
+use serde::{Deserialize, Serialize};
+
 use super::access::Moment;
+use super::counters::Counters;
 use super::model::{Fate, Impairment, Model};
-use super::nfqueue::{Packet, PacketRef, QueueSocket, Verdict, kernel_drops};
+use super::nfqueue::{KernelDrops, Packet, PacketRef, QueueSocket, Verdict, kernel_drops};
 use super::{AttachmentId, QUEUES};
+use crate::names::NodeName;
 use crate::net::{NetError, NetNs};
 use crate::plan::WanPlan;
 
 /// Packets that are taken before it is looked what is due.
 const BURST: usize = 128;
 
-/// Runs the engine of a WAN until SIGTERM or SIGINT. `ready` is called when packets can pass. SIGUSR1
-/// writes the counters to the log; so does the end.
+/// What the engine counted since its start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// By name of the attachment.
+    pub attachments: BTreeMap<NodeName, Counters>,
+    /// Packets between interfaces that are no attachment's, all dropped.
+    pub strays: u64,
+    /// What the kernel dropped before the engine had it.
+    pub kernel: KernelDrops,
+}
+
+/// Runs the engine of a WAN until SIGTERM or SIGINT. `ready` is called when packets can pass, `report`
+/// at the end and on SIGUSR1.
 ///
-/// The calling thread is moved into the core's namespace, and should be the only one: another would
-/// take the signals.
-pub fn run(plan: &WanPlan, ready: impl FnOnce() -> io::Result<()>) -> Result<(), NetError> {
+/// The calling thread is moved into the core's namespace, and must be the only one: another would take
+/// the signals.
+pub fn run(
+    plan: &WanPlan,
+    ready: impl FnOnce() -> io::Result<()>,
+    mut report: impl FnMut(&Report),
+) -> Result<(), NetError> {
     let fail = |action| move |source| NetError::Queue { action, source };
     NetNs::open(&plan.namespace)?.enter()?;
     let signals = take_signals().map_err(fail("take signals"))?;
@@ -39,7 +59,6 @@ pub fn run(plan: &WanPlan, ready: impl FnOnce() -> io::Result<()>) -> Result<(),
         packets: Vec::with_capacity(BURST),
         strays: 0,
     };
-    tracing::info!(namespace = plan.namespace, attachments = plan.attachments.len(), "packets pass");
     ready().map_err(fail("say that it is ready"))?;
     loop {
         let came = engine.take()?;
@@ -49,7 +68,7 @@ pub fn run(plan: &WanPlan, ready: impl FnOnce() -> io::Result<()>) -> Result<(),
         }
         engine.wait(&signals).map_err(fail("wait for packets"))?;
         while let Some(signal) = signals.read_signal().map_err(|error| fail("read a signal")(error.into()))? {
-            engine.report(plan);
+            report(&engine.report(plan).map_err(fail("read the kernel's counters"))?);
             if signal.ssi_signo != Signal::SIGUSR1 as u32 {
                 return Ok(());
             }
@@ -126,21 +145,12 @@ impl Engine {
         }
     }
 
-    fn report(&self, plan: &WanPlan) {
-        for (attachment, counters) in plan.attachments.iter().zip(self.model.counters()) {
-            tracing::info!(
-                attachment = attachment.name.as_str(),
-                sent_packets = counters.sent.packets,
-                sent_bytes = counters.sent.bytes,
-                received_packets = counters.received.packets,
-                received_bytes = counters.received.bytes,
-                dropped = ?counters.dropped,
-                "counters"
-            );
-        }
-        match kernel_drops() {
-            Ok(drops) => tracing::info!(strays = self.strays, ?drops, "dropped outside of the model"),
-            Err(error) => tracing::warn!(%error, "the kernel's counters cannot be read"),
-        }
+    fn report(&self, plan: &WanPlan) -> io::Result<Report> {
+        let names = plan.attachments.iter().map(|attachment| attachment.name.clone());
+        Ok(Report {
+            attachments: names.zip(self.model.counters().iter().copied()).collect(),
+            strays: self.strays,
+            kernel: kernel_drops()?,
+        })
     }
 }

@@ -16,6 +16,8 @@ use nix::sys::socket::{
     socket, sockopt,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::super::link::InterfaceIndex;
 use super::super::{NetError, sys};
 use super::access::Bytes;
@@ -71,7 +73,7 @@ pub enum Verdict {
 }
 
 /// Packets that the kernel dropped because nobody took them, since the queues were bound.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelDrops {
     /// A queue was full.
     pub queue: u64,
