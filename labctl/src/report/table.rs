@@ -10,41 +10,45 @@ use super::statistics::Spread;
 /// Where the table goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
-    /// A terminal, with this many columns.
-    Terminal {
-        /// Columns.
-        width: u16,
-    },
-    /// A file or a pipe: plain characters, as wide as it comes.
+    /// A terminal: a frame, and two lines a row, some 120 columns wide.
+    Terminal,
+    /// A file or a pipe: plain characters, one line a row, as wide as it comes.
     Plain,
 }
 
+impl Style {
+    /// What stands where a terminal's table breaks a line, so that it stays narrow.
+    const fn line_break(self) -> &'static str {
+        match self {
+            Self::Terminal => "\n",
+            Self::Plain => " ",
+        }
+    }
+}
+
+/// A line feed is where a terminal's table breaks.
 const HEADER: [&str; 9] = [
     "experiment",
     "trials",
     "failed",
     "login time, s",
-    "published, s",
+    "published,\ns",
     "payload, KB",
-    "published, KB",
-    "UDP + TCP, KB",
-    "IP level, KB",
+    "published,\nKB",
+    "UDP + TCP,\nKB",
+    "IP level,\nKB",
 ];
 
 /// The rows, with a line below for each thing that the figures cannot say themselves.
 #[must_use]
 pub fn render(rows: &[Row], style: Style) -> String {
     let mut table = Table::new();
-    match style {
-        Style::Terminal { width } => {
-            table.load_style(UTF8_FULL_CONDENSED);
-            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-        }
-        Style::Plain => {
-            table.load_style(ASCII_MARKDOWN);
-        }
-    }
-    table.set_header(HEADER);
+    table.load_style(match style {
+        Style::Terminal => UTF8_FULL_CONDENSED,
+        Style::Plain => ASCII_MARKDOWN,
+    });
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(HEADER.map(|title| title.replace('\n', style.line_break())));
     for row in rows {
         table.add_row(cells(row, style));
     }
@@ -63,8 +67,7 @@ const LEGEND: &str = "Median (least to most). Login times are of subsequent logi
 logins, as published. Payload is UDP and TCP payload in both directions at the client; 1 KB = 1000 bytes.";
 
 fn cells(row: &Row, style: Style) -> [String; 9] {
-    // In a terminal the range goes on a line of its own, so that the table stays narrow.
-    let break_at = if style == Style::Plain { " " } else { "\n" };
+    let break_at = style.line_break();
     let seconds = |spread| seconds(spread, break_at);
     let bytes = |spread| bytes(spread, break_at);
     let published = |of: fn(&Published) -> String| row.published.map_or_else(unknown, of);
@@ -84,7 +87,7 @@ fn cells(row: &Row, style: Style) -> [String; 9] {
         row.payload_bytes.map_or_else(unknown, bytes),
         published(|published| format!("about {}", published.total_kb)),
         split,
-        row.ip_bytes.map_or_else(unknown, bytes),
+        row.ip_bytes.map_or_else(unknown, |spread| kilobytes(spread.median)),
     ]
 }
 
@@ -157,6 +160,6 @@ mod tests {
 
     #[test]
     fn in_a_terminal() {
-        insta::assert_snapshot!(render(&rows(), Style::Terminal { width: 120 }));
+        insta::assert_snapshot!(render(&rows(), Style::Terminal));
     }
 }
