@@ -1,18 +1,25 @@
 //! NAT and firewall profiles -> ruleset text (pure). A profile is data: what a gateway does in the terms
 //! of RFC 4787 and its relatives. No code anywhere asks for a profile's name.
+//!
+//! [`Catalogue`] finds profiles by name, [`gateway_rules`] turns a NAT and a firewall into the texts that
+//! `nft` and `iptables-restore` take.
 
-use serde::{Deserialize, Serialize};
+mod behaviour;
+mod catalogue;
+mod firewall;
+mod read;
+mod rules;
+mod words;
 
-/// A gateway's NAT.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct NatProfile {
-    /// File name without `.yaml`, or `inline`.
-    pub name: String,
-}
+pub use behaviour::{
+    Filtering, Forward, Forwarded, Fragments, Hairpin, IcmpErrors, InsideHost, Lifetime, Mapping,
+    NatBehaviour, NatProfile, Pooling, PortAllocation, PortRange, Refresh, TcpBehaviour, Timeout,
+    UdpBehaviour,
+};
+pub use catalogue::{Catalogue, CatalogueError};
+pub use firewall::{
+    Action, Chain, ConnectionState, FirewallProfile, PacketMatch, Policy, Ports, Protocol, Reject, Rule, Side,
+};
+pub use rules::{GatewayContext, GatewayRules, gateway_rules};
 
-/// A gateway's firewall.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FirewallProfile {
-    /// File name without `.yaml`, or `inline`.
-    pub name: String,
-}
+pub(crate) use read::{inline_firewall, inline_nat};

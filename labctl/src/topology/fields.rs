@@ -87,6 +87,17 @@ impl<'t> Item<'t> {
         self.report(format_args!("expected {expected}, found {}", self.tree.value.describe()), mend);
     }
 
+    /// What another room made of this value, or its problems with it.
+    pub(crate) fn accept<T>(&self, read: Result<T, Vec<Problem>>) -> Option<T> {
+        read.map_err(|problems| {
+            for mut problem in problems {
+                problem.add_place(&self.place);
+                self.reporter.report(problem);
+            }
+        })
+        .ok()
+    }
+
     /// A word or line of text.
     pub(crate) fn text(&self, expected: &str) -> Option<Located<&'t str>> {
         match &self.tree.value {

@@ -79,6 +79,11 @@ impl Problem {
         self
     }
 
+    /// Says whose value it is: `site campus-a`.
+    pub(crate) fn add_place(&mut self, place: &str) {
+        self.message = format!("{place}: {}", self.message);
+    }
+
     /// What is wrong.
     #[must_use]
     pub fn message(&self) -> &str {
@@ -138,8 +143,9 @@ impl Problems {
         let source = self.sources.get(source);
         let name = source.map_or("topology", |source| source.name.as_str());
         let text = source
-            .and_then(|source| line.checked_sub(1).and_then(|index| source.text.lines().nth(index)))
-            .filter(|_| column > 0);
+            // A value given by `--set` is shown whole by its source's name.
+            .filter(|_| problem.at.source == 0 && column > 0)
+            .and_then(|source| line.checked_sub(1).and_then(|index| source.text.lines().nth(index)));
         if let Some(text) = text {
             writeln!(f, "{name}:{line}:{column}: {}", problem.message)?;
             write_line(text, line, column, width, f)?;

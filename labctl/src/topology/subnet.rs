@@ -78,6 +78,12 @@ impl Subnet {
         self.last() - self.network.to_bits() - 1
     }
 
+    /// The longest prefix length with room for so many hosts; `None` if no network is large enough.
+    #[must_use]
+    pub fn prefix_for(hosts: u32) -> Option<u8> {
+        (8..=30).rev().find(|prefix| (1_u32 << (32 - prefix)) - 2 >= hosts)
+    }
+
     /// The address of the `number`-th host, from 1; `None` if there is no such host.
     #[must_use]
     pub fn host(self, number: u32) -> Option<Ipv4Addr> {

@@ -1,0 +1,60 @@
+//! A NAT and a firewall -> the texts that `nft` and `iptables-restore` take, and kernel settings. Pure.
+
+mod allocation;
+mod iptables;
+mod nft;
+mod refresh;
+mod settings;
+mod transport;
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use super::{FirewallProfile, NatProfile};
+use crate::topology::Subnet;
+
+/// Where the rules are for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayContext {
+    /// Interface to the WAN or to the outer site: `wan`.
+    pub wan_interface: String,
+    /// Interface to the site: `lan`.
+    pub lan_interface: String,
+    /// Addresses of `wan_interface`, at least one.
+    pub outside: Vec<Ipv4Addr>,
+    /// The site's network.
+    pub inside: Subnet,
+}
+
+/// A gateway's rules, as the text that the kernel's own tools take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayRules {
+    /// For `nft -f`: the table `ip labctl`, made anew (live mappings are lost, as in a reboot).
+    pub nft: String,
+    /// For `iptables-restore`: the table `filter`; empty if the firewall lets everything pass.
+    pub iptables: String,
+    /// Settings below `/proc/sys`, by path (`net/ipv4/ip_forward`).
+    pub sysctls: BTreeMap<String, String>,
+}
+
+/// The rules of a gateway with this NAT and this firewall.
+///
+/// The NAT is a table of its own, `ip labctl`, so that it stands beside iptables' tables whatever they
+/// are made of:
+///
+/// 1. Before connection tracking, a packet from outside for a port that no mapping has is dropped. So it
+///    can neither take that port's place in connection tracking nor keep anything alive there.
+/// 2. `<protocol>_outside` leads from outside endpoint to inside endpoint (`dnat`).
+/// 3. `<protocol>_peers` says who may send to an inside endpoint (filtering).
+/// 4. The firewall of iptables decides.
+/// 5. `<protocol>_inside` leads from inside endpoint, with as much of the destination as the mapping
+///    behaviour says, to outside endpoint (`snat`). Where there is none, a free port is found and claimed.
+/// 6. After translation, the packet's mapping is written down or refreshed.
+#[must_use]
+pub fn gateway_rules(nat: &NatProfile, firewall: &FirewallProfile, gateway: &GatewayContext) -> GatewayRules {
+    GatewayRules {
+        nft: nft::table(nat.behaviour.as_ref(), gateway),
+        iptables: iptables::restore(firewall, gateway),
+        sysctls: settings::sysctls(nat.behaviour.as_ref()),
+    }
+}

@@ -1,0 +1,91 @@
+//! One transport protocol of a NAT, and the words of its rules.
+
+use crate::profile::behaviour::{Filtering, Lifetime, Mapping, NatBehaviour, Refresh, Timeout};
+
+/// UDP or TCP, and what the NAT does with it.
+#[derive(Clone, Copy)]
+pub(super) struct Transport {
+    /// `udp` or `tcp`: the word of nft, and the beginning of the names of its sets and chains.
+    pub(super) word: &'static str,
+    pub(super) mapping: Mapping,
+    pub(super) filtering: Filtering,
+    pub(super) lifetime: Lifetime,
+    pub(super) refresh: Refresh,
+}
+
+impl Transport {
+    pub(super) fn of(nat: &NatBehaviour) -> [Self; 2] {
+        [
+            Self {
+                word: "udp",
+                mapping: nat.udp.mapping,
+                filtering: nat.udp.filtering,
+                lifetime: nat.udp_lifetime(),
+                refresh: nat.udp.refresh,
+            },
+            Self {
+                word: "tcp",
+                mapping: nat.tcp.mapping,
+                filtering: nat.tcp.filtering,
+                lifetime: nat.tcp_lifetime(),
+                refresh: Refresh::Both,
+            },
+        ]
+    }
+
+    /// Idle time of what has just been made.
+    pub(super) fn first_timeout(&self) -> Timeout {
+        match self.lifetime {
+            Lifetime::One(timeout) => timeout,
+            Lifetime::Established { transitory, .. } => transitory,
+        }
+    }
+
+    /// Whether connection tracking can outlive a mapping: packets from outside keep only the former alive.
+    /// Then an outside port rests, after its mapping is gone, for as long as that can last.
+    pub(super) fn rests(&self) -> bool {
+        self.refresh == Refresh::Outbound
+    }
+
+    /// `timeout 300s`: how long an inside endpoint owns its outside endpoint.
+    pub(super) fn ownership(&self, timeout: Timeout) -> String {
+        let seconds = if self.rests() { 2 * timeout.seconds() } else { timeout.seconds() };
+        format!("timeout {seconds}s")
+    }
+
+    /// Key of `<protocol>_inside`: an inside endpoint and as much of its peer as the mapping depends on.
+    pub(super) fn inside_key(&self, end: &str, peer_address: &str, peer_port: &str) -> String {
+        match self.mapping {
+            Mapping::EndpointIndependent => end.to_owned(),
+            Mapping::AddressDependent => format!("{end} . {peer_address}"),
+            Mapping::AddressAndPortDependent => format!("{end} . {peer_address} . {peer_port}"),
+        }
+    }
+
+    pub(super) fn inside_type(&self) -> String {
+        self.inside_key("ipv4_addr . inet_service", "ipv4_addr", "inet_service")
+    }
+
+    /// Key of `<protocol>_peers`: an inside endpoint and as much of its peer as the filtering depends on;
+    /// `None` where everybody may send.
+    pub(super) fn peer_key(&self, end: &str, peer_address: &str, peer_port: &str) -> Option<String> {
+        match self.filtering {
+            Filtering::EndpointIndependent => None,
+            Filtering::AddressDependent => Some(format!("{end} . {peer_address}")),
+            Filtering::AddressAndPortDependent => Some(format!("{end} . {peer_address} . {peer_port}")),
+        }
+    }
+
+    pub(super) fn peer_type(&self) -> Option<String> {
+        self.peer_key("ipv4_addr . inet_service", "ipv4_addr", "inet_service")
+    }
+
+    /// The inside key of the first packet of a connection that begins inside.
+    pub(super) fn original_key(&self) -> String {
+        self.inside_key(
+            "ct original ip saddr . ct original proto-src",
+            "ct original ip daddr",
+            "ct original proto-dst",
+        )
+    }
+}
