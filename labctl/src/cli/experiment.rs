@@ -74,7 +74,8 @@ pub async fn run(args: ExperimentArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn login(args: LoginArgs) -> anyhow::Result<ExitCode> {
-    let topology = args.topology.as_deref().map(|path| read_topology(path, args.lab.as_ref(), args.trials.seed));
+    let topology =
+        args.topology.as_deref().map(|path| read_topology(path, args.lab.as_ref(), args.trials.seed));
     let topology = topology.transpose()?;
     let output = Output::open(args.trials.json.as_deref())?;
     // From here on a signal takes down what was made.

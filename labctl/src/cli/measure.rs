@@ -11,8 +11,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use labctl::experiment::login::Progress;
 use labctl::names::LabName;
 use labctl::plan::Plan;
+use labctl::profile::Catalogue;
 use labctl::report::table::{self, Style};
 use labctl::report::{Row, json};
+use labctl::topology::{self, Overrides};
 
 const TICK: Duration = Duration::from_millis(100);
 
@@ -137,17 +139,29 @@ fn style() -> Style {
     if io::stdout().is_terminal() { Style::Terminal } else { Style::Plain }
 }
 
-/// A topology file's plan and its text, with another name and seed if they are given.
+/// The plan of a topology file, and the file's text. A shipped topology's name does for its file.
 pub fn read_topology(
     path: &Path,
     name: Option<&LabName>,
     seed: Option<u64>,
 ) -> anyhow::Result<(Plan, String)> {
-    let text = std::fs::read_to_string(path)?;
-    let mut plan: Plan = serde_json::from_str(&text)?;
-    if let Some(name) = name {
-        plan.lab = name.clone();
-    }
-    plan.seed = seed.unwrap_or(plan.seed);
-    Ok((plan, text))
+    let overrides = Overrides { name: name.cloned(), seed, ..Overrides::default() };
+    let topology = topology::load(path, &Catalogue::shipped(), &overrides)?;
+    // It was read a moment ago, and found to be a topology; if it is no file, it is a shipped one's name.
+    let text = std::fs::read_to_string(path).ok();
+    let stem = path.file_stem().and_then(|stem| stem.to_str());
+    let text = text.or_else(|| stem.and_then(shipped_text).map(str::to_owned)).unwrap_or_default();
+    Ok((Plan::new(&topology), text))
+}
+
+/// The plan of a shipped topology, and its text.
+pub fn shipped_topology(name: &str, seed: Option<u64>) -> anyhow::Result<(Plan, &'static str)> {
+    let text = shipped_text(name).with_context(|| format!("labctl was built without topology {name}"))?;
+    let overrides = Overrides { seed, ..Overrides::default() };
+    let topology = topology::parse(text, &format!("{name}.yaml"), &Catalogue::shipped(), &overrides)?;
+    Ok((Plan::new(&topology), text))
+}
+
+fn shipped_text(name: &str) -> Option<&'static str> {
+    topology::shipped().find(|(known, _)| *known == name).map(|(_, text)| text)
 }

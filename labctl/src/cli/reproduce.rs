@@ -41,11 +41,10 @@ pub async fn run(args: ReproduceArgs) -> anyhow::Result<ExitCode> {
             kinds: vec![Kind::FirstTime, Kind::Subsequent],
             seed: plan.seed,
         };
-        let session = Session { options: &options, runs: &args.trials.runs, topology: Some(&text) };
+        let session = Session { options: &options, runs: &args.trials.runs, topology: Some(text) };
         let (progress, watch) = (Progress::new(false), Watch::new());
         let show = |event| watch.show(event);
-        let measured =
-            session.on_fresh(&plan, false, &runtime, &progress, &show, interrupt.clone()).await;
+        let measured = session.on_fresh(&plan, false, &runtime, &progress, &show, interrupt.clone()).await;
         watch.finish();
         let measured = measured?;
         let published = plan.published.as_deref().and_then(find_published);
