@@ -147,6 +147,8 @@ pub struct InstanceStatus {
     pub connections: usize,
     /// Certificates (super node) or users (login server) that it holds.
     pub records: usize,
+    /// TCP ports that it listens on: its own, and of 80 and 443 those that it could bind.
+    pub tcp_ports: Vec<u16>,
 }
 
 /// Why a call was refused.

@@ -13,6 +13,7 @@ mod connection;
 mod sockets;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::future::pending;
 use std::io;
 use std::net::{SocketAddr, SocketAddrV4};
@@ -46,14 +47,17 @@ const DATAGRAM_SIZE: usize = 2048;
 /// How long a listener rests when the system has no room for another connection (no file descriptor).
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
+/// Looks at a machine and its number of established connections.
+type Look<M> = Box<dyn FnOnce(&M, usize) + Send>;
+
 /// What the driver's owner wants of it.
 enum Order<M: Machine> {
     Command(M::Command),
-    Inspect(Box<dyn FnOnce(&M, usize) + Send>),
+    Inspect(Look<M>),
+    Stop,
 }
 
-/// The owner's end of a running driver. When the last clone is dropped the driver closes its sockets and
-/// ends.
+/// The owner's end of a running driver. When the last clone is dropped the driver stops.
 pub struct Handle<M: Machine>(mpsc::Sender<Order<M>>);
 
 impl<M: Machine> Clone for Handle<M> {
@@ -73,6 +77,12 @@ impl<M: Machine> Handle<M> {
         self.0.send(Order::Command(command)).await.map_err(|_| Stopped)
     }
 
+    /// Has the driver close its sockets and end. [`Driver::run`] returns when its ports are free.
+    pub async fn stop(&self) {
+        // An error: it has ended already.
+        let _ = self.0.send(Order::Stop).await;
+    }
+
     /// What `look` makes of the machine and its number of established connections.
     pub async fn inspect<T: Send + 'static>(
         &self,
@@ -85,6 +95,12 @@ impl<M: Machine> Handle<M> {
         };
         self.0.send(Order::Inspect(Box::new(look))).await.map_err(|_| Stopped)?;
         answered.await.map_err(|_| Stopped)
+    }
+}
+
+impl<M: Machine> fmt::Debug for Handle<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Handle(..)")
     }
 }
 
@@ -127,7 +143,7 @@ where
         (driver, Handle(handle))
     }
 
-    /// Runs until all handles are dropped. What was sent before is still delivered, in the background.
+    /// Runs until it is stopped or all handles are dropped. What was sent before is still delivered, in the background.
     pub async fn run(mut self) {
         let mut listeners = JoinSet::new();
         for (port, listener) in std::mem::take(&mut self.sockets.listeners) {
@@ -142,9 +158,9 @@ where
             let timeout = self.machine.next_timeout().map(|at| self.epoch + at.since_epoch());
             tokio::select! {
                 order = self.orders.recv() => match order {
-                    Some(order) => self.obey(order),
-                    // The ports are free when this returns.
-                    None => return listeners.shutdown().await,
+                    Some(Order::Command(command)) => self.handle(Input::Command(command)),
+                    Some(Order::Inspect(look)) => look(&self.machine, self.established()),
+                    Some(Order::Stop) | None => break,
                 },
                 Some(happening) = self.happenings.1.recv() => self.take(happening),
                 () = readable(Some(&self.sockets.main)) => self.receive(UdpSocket::Main),
@@ -152,16 +168,11 @@ where
                 () = until(timeout) => self.handle(Input::Timeout),
             }
         }
+        listeners.shutdown().await;
     }
 
-    fn obey(&mut self, order: Order<M>) {
-        match order {
-            Order::Command(command) => self.handle(Input::Command(command)),
-            Order::Inspect(look) => {
-                let established = self.connections.values().filter(|connection| connection.established);
-                look(&self.machine, established.count());
-            }
-        }
+    fn established(&self) -> usize {
+        self.connections.values().filter(|connection| connection.established).count()
     }
 
     /// Hands an input in and does what comes of it.

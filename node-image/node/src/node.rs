@@ -1,0 +1,90 @@
+//! The node as a whole: what its role makes it run, and what its control socket can reach.
+
+use overlay_control::{Role, Status};
+use overlay_protocol::{LoginServer, SuperNode};
+use tokio::task::JoinSet;
+
+use crate::client::ClientNode;
+use crate::config::{Kind, Setup};
+use crate::driver::{BindError, Bindings, Stopped};
+use crate::server::Server;
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    name: String,
+    /// What runs.
+    pub(crate) running: Running,
+}
+
+/// What a role runs.
+#[derive(Debug)]
+pub(crate) enum Running {
+    Client(ClientNode),
+    SuperNodes(Vec<Server<SuperNode>>),
+    LoginServer(Server<LoginServer>),
+}
+
+impl Node {
+    /// Starts what `setup` says. The tasks of servers are in the answer; each runs until the node ends.
+    pub fn start(setup: Setup) -> Result<(Self, JoinSet<()>), BindError> {
+        let mut serving = JoinSet::new();
+        let running = match setup.kind {
+            Kind::Client(client) => Running::Client(ClientNode::new(client)),
+            Kind::SuperNodes(nodes) => {
+                let start = |(name, config): (String, overlay_protocol::SuperNodeConfig)| {
+                    let bindings = Bindings {
+                        address: *config.address.ip(),
+                        port: config.address.port(),
+                        alternate: Some(alternate_port(config.address.port())),
+                        also: config.parameters.listening_ports(config.address.port()),
+                    };
+                    Server::start(name, SuperNode::new(config), &bindings, &mut serving)
+                };
+                Running::SuperNodes(nodes.into_iter().map(start).collect::<Result<_, _>>()?)
+            }
+            Kind::LoginServer(name, config) => {
+                let bindings = Bindings {
+                    address: *config.address.ip(),
+                    port: config.address.port(),
+                    alternate: None,
+                    also: config.parameters.listening_ports(config.address.port()),
+                };
+                let machine = LoginServer::new(*config);
+                Running::LoginServer(Server::start(name, machine, &bindings, &mut serving)?)
+            }
+        };
+        Ok((Self { name: setup.name, running }, serving))
+    }
+
+    /// What the node is.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        match self.running {
+            Running::Client(_) => Role::Client,
+            Running::SuperNodes(_) => Role::SuperNode,
+            Running::LoginServer(_) => Role::LoginServer,
+        }
+    }
+
+    /// The node's state.
+    pub async fn status(&self) -> Result<Status, Stopped> {
+        let mut instances = Vec::new();
+        match &self.running {
+            Running::Client(client) => instances.push(client.status().await),
+            Running::LoginServer(server) => instances.push(server.status().await?),
+            Running::SuperNodes(servers) => {
+                for server in servers {
+                    instances.push(server.status().await?);
+                }
+            }
+        }
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        Ok(Status { name: self.name.clone(), role: self.role(), version, instances })
+    }
+}
+
+/// The second UDP port of a super node: beside its own, so that a capture shows whose it is.
+fn alternate_port(port: u16) -> u16 {
+    port.checked_add(1).unwrap_or(port - 1)
+}
