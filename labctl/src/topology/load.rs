@@ -53,11 +53,7 @@ pub fn load(path: &Path, catalogue: &Catalogue, overrides: &Overrides) -> Result
             let shipped = (error.kind() == io::ErrorKind::NotFound).then(|| find_shipped(path)).flatten();
             return match shipped {
                 Some(text) => parse_beside(text, &name, None, catalogue, overrides),
-                None => Err(TopologyErrors::Read {
-                    path: path.to_owned(),
-                    source: error,
-                    shipped: shipped_names(),
-                }),
+                None => Err(TopologyErrors::Read { path: path.to_owned(), error, shipped: shipped_names() }),
             };
         }
     };
