@@ -114,7 +114,7 @@ fn a_login_succeeds_in_a_later_round_if_the_network_comes_back() {
     };
     dead(&mut world, true);
     world.command(client, overlay_protocol::ClientCommand::Login);
-    world.run_until(Time::from_epoch(Duration::from_secs(20)), |_| false);
+    world.run_until(Time::from_epoch(Duration::from_secs(32)), |_| false);
     dead(&mut world, false);
     world.run_until(Time::from_epoch(Duration::from_secs(120)), |_| false);
     let login = crate::world::setup::login_of(&world, client, Time::ZERO);

@@ -226,7 +226,9 @@ impl World {
                 let (node, connection) = self.flows[flow].ends[end];
                 if self.flow_of.contains_key(&(node, connection)) && !self.nodes[node].dead {
                     self.nodes[node].meter.tcp_in += data.len();
-                    self.tap(flow, 1 - end, &data);
+                    if end == 0 {
+                        self.tap(flow, 1, &data);
+                    }
                     self.input(node, Fed::Data(connection, data));
                 }
             }

@@ -185,6 +185,6 @@ impl World {
 }
 
 fn next_name<M: Message>(tap: &mut Stream) -> Option<(&'static str, usize)> {
-    let message = tap.next::<M>().ok()??;
+    let message = tap.next_message::<M>().ok()??;
     Some((message.name(), message.to_frame().len()))
 }
