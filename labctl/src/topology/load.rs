@@ -109,9 +109,8 @@ fn parse_beside(
         return Err(TopologyErrors::TooLarge { path: name.into(), limit: MAX_BYTES });
     }
     let mut sources = vec![Source { name: name.to_owned(), text: text.to_owned() }];
-    sources.extend(
-        overrides.set.iter().map(|set| Source { name: set.source_name(), text: set.text().to_owned() }),
-    );
+    // The name of such a source shows its value, so that there is no line to show.
+    sources.extend(overrides.set.iter().map(|set| Source { name: set.source_name(), text: String::new() }));
     let (topology, problems) = check(text, beside, catalogue, overrides);
     match topology {
         Some(topology) if problems.is_empty() => Ok(topology),

@@ -143,8 +143,7 @@ impl Problems {
         let source = self.sources.get(source);
         let name = source.map_or("topology", |source| source.name.as_str());
         let text = source
-            // A value given by `--set` is shown whole by its source's name.
-            .filter(|_| problem.at.source == 0 && column > 0)
+            .filter(|_| column > 0)
             .and_then(|source| line.checked_sub(1).and_then(|index| source.text.lines().nth(index)));
         if let Some(text) = text {
             writeln!(f, "{name}:{line}:{column}: {}", problem.message)?;
