@@ -138,14 +138,17 @@ impl Forger {
                 return;
             }
             self.from_client.receive(bytes);
-            let Ok(Some(ToLoginServer::Login { key, sealed })) = self.from_client.next() else { return };
+            let Ok(Some(ToLoginServer::Login { key, sealed })) = self.from_client.next_message() else {
+                return;
+            };
             let text = server_keys().decrypt(&mut self.random, key.as_slice()).expect("for the server");
             let key: SessionKey = from_bytes(&text).expect("a session key");
             let text = key.open(Purpose::Request, sealed.as_slice()).expect("sealed with it");
             self.key = Some((key, from_bytes(&text).expect("credentials")));
         } else if sender == 0 {
             self.from_server.receive(bytes);
-            let message: FromLoginServer = self.from_server.next().expect("a message").expect("whole");
+            let message: FromLoginServer =
+                self.from_server.next_message().expect("a message").expect("whole");
             let message = match (&self.key, message) {
                 (Some((key, credentials)), FromLoginServer::Answer { .. }) => {
                     let outcome = Outcome::Certified((self.forge)(&mut self.random, credentials));
