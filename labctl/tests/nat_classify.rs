@@ -14,6 +14,8 @@ fn classify(profile: &NatProfile) {
     let behaviour = profile.behaviour.as_ref().unwrap();
     let mut world = World::new();
     let mut gateway = world.gateway(profile, &firewall("open"), 1, None);
+    // Forwardings and DMZ hosts of the shipped profiles are at the first host.
+    let _first = world.host(&mut gateway, 1);
     let hosts = [world.host(&mut gateway, 1), world.host(&mut gateway, 1)];
     nat_common::stay_on_one_processor();
 

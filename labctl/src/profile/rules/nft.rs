@@ -43,7 +43,9 @@ fn gateway_itself(gateway: &GatewayContext, text: &mut String) {
 fn translating(nat: &NatBehaviour, gateway: &GatewayContext, text: &mut String) {
     let transports = Transport::of(nat);
     let forwards = Forwards::of(nat, gateway);
-    for name in ["unsolicited", "filtered", "invalid", "no_port", "sent", "received", "hairpinned"] {
+    for name in
+        ["unsolicited", "filtered", "invalid", "no_port", "sent", "received", "hairpinned", "fragments"]
+    {
         let _ = writeln!(text, "\tcounter {name} {{ }}");
     }
     text.push('\n');
@@ -53,7 +55,7 @@ fn translating(nat: &NatBehaviour, gateway: &GatewayContext, text: &mut String) 
     if nat.fragments == Fragments::Drop {
         // Before they are put together.
         let _ = writeln!(text, "\tchain fragments {{\n\t\ttype filter hook prerouting priority -450");
-        let _ = writeln!(text, "\t\tip frag-off & 0x3fff != 0 drop\n\t}}\n");
+        let _ = writeln!(text, "\t\tip frag-off & 0x3fff != 0 counter name fragments drop\n\t}}\n");
     }
     arriving(nat, &transports, &forwards, gateway, text);
     inwards(nat, &transports, &forwards, gateway, text);
