@@ -7,8 +7,10 @@ use std::process::ExitCode;
 use labctl::lab::{self, Programs};
 use labctl::names::LabName;
 use labctl::plan::Plan;
+use labctl::profile::Catalogue;
 use labctl::runtime::Runtime;
 use labctl::runtime::docker::DockerRuntime;
+use labctl::topology::{self, Overrides, Setting};
 
 use super::interrupt::interrupted;
 use super::progress::Progress;
@@ -21,6 +23,12 @@ pub struct UpArgs {
     /// Name of the lab, in place of the one in the file.
     #[arg(long, value_name = "NAME")]
     name: Option<LabName>,
+    /// Seed of everything random, in place of the one in the file.
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
+    /// Another value in place of the one in the file, as 'overlay.host_cache.stale=10%'.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<Setting>,
     /// Show no progress.
     #[arg(short, long)]
     quiet: bool,
@@ -59,9 +67,7 @@ pub async fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn plan_of(args: &UpArgs) -> anyhow::Result<Plan> {
-    let mut plan: Plan = serde_json::from_slice(&std::fs::read(&args.topology)?)?;
-    if let Some(name) = &args.name {
-        plan.lab = name.clone();
-    }
-    Ok(plan)
+    let overrides = Overrides { name: args.name.clone(), seed: args.seed, set: args.set.clone() };
+    let topology = topology::load(&args.topology, &Catalogue::shipped(), &overrides)?;
+    Ok(Plan::new(&topology))
 }
