@@ -4,11 +4,13 @@
 mod net_common;
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use labctl::net::node::{self, NodeNetwork};
 use labctl::net::ruleset::{self, Program};
-use labctl::net::{Gateway, NetError, NetNs, sysctl};
+use labctl::net::{Gateway, NetError, NetNs, Uplink, sysctl};
 use net_common::{Namespaces, gateway, text};
 
 /// Identity of the namespace that the calling thread is in.
@@ -168,4 +170,32 @@ async fn a_gateway_has_a_bridge_that_forwards_at_once_and_no_ip_version_6() {
     }
     let addresses = text(gateway.namespace(), "ip", &["-o", "addr"]);
     assert!(addresses.contains("192.168.1.1/24") && !addresses.contains("inet6"), "{addresses}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_packet_of_a_node_passes() {
+    let plan = gateway("tnet31", "home", "198.18.1.1".parse().unwrap());
+    let names: Vec<_> = (0..8).map(|number| format!("lab-tnet31-n{number}")).collect();
+    let removed = Namespaces(names.iter().cloned().chain([plan.namespace.clone()]).collect());
+    for left in &removed.0 {
+        NetNs::delete(left).unwrap();
+    }
+    let gateway = Gateway::build(&plan).await.unwrap();
+    let all = names.iter().zip(2..).map(|(name, last)| {
+        let uplink = Uplink::Lan(&gateway);
+        async move {
+            let namespace = NetNs::create(name).unwrap();
+            let network = NodeNetwork {
+                name: name.rsplit('-').next().unwrap(),
+                namespace: name,
+                addresses: &[Ipv4Addr::new(192, 168, 1, last)],
+                prefix: 24,
+                next_hop: Ipv4Addr::new(192, 168, 1, 1),
+            };
+            node::attach(network, &namespace, uplink).await.unwrap();
+            // One packet, and no time for a second ARP request (after 1 s).
+            text(&namespace, "ping", &["-n", "-c", "1", "-W", "0.9", "192.168.1.1"]);
+        }
+    });
+    futures_util::future::join_all(all).await;
 }
