@@ -71,12 +71,20 @@ impl ServerPublicKey {
     }
 
     /// As PKCS #1 DER in hexadecimal.
+    ///
+    /// # Panics
+    ///
+    /// Never: a valid key has a DER form.
     #[must_use]
     pub fn to_der_hex(&self) -> String {
         to_hex(self.key.to_pkcs1_der().expect("a valid key has a DER form").as_bytes())
     }
 
     /// Tells this key from other login servers'.
+    ///
+    /// # Panics
+    ///
+    /// Never: a valid key has a DER form.
     #[must_use]
     pub fn id(&self) -> KeyId {
         let der = self.key.to_pkcs1_der().expect("a valid key has a DER form");
@@ -139,6 +147,10 @@ impl ServerKeyPair {
     }
 
     /// The private key as PKCS #1 DER in hexadecimal. Keep it to the login server's own configuration.
+    ///
+    /// # Panics
+    ///
+    /// Never: a valid key has a DER form.
     #[must_use]
     pub fn to_der_hex(&self) -> Zeroizing<String> {
         Zeroizing::new(to_hex(self.key.to_pkcs1_der().expect("a valid key has a DER form").as_bytes()))
@@ -285,7 +297,7 @@ fn to_hex(bytes: &[u8]) -> String {
 
 fn from_hex(text: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let digits = text.trim().as_bytes();
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return Err(KeyError::Hex);
     }
     let digit = |byte: u8| char::from(byte).to_digit(16).ok_or(KeyError::Hex);

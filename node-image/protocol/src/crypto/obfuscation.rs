@@ -19,6 +19,10 @@ pub struct Keystream(Rc4<U16>);
 
 impl Keystream {
     /// The keystream that belongs to a seed: RC4 under the first 16 bytes of the SHA-256 of the seed.
+    ///
+    /// # Panics
+    ///
+    /// Never: 16 bytes are the length of this key.
     #[must_use]
     pub fn new(seed: [u8; SEED]) -> Self {
         let digest = Sha256::digest(seed);
