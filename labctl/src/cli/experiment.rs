@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use labctl::experiment::login::Options;
 use labctl::experiment::record::Kind;
-use labctl::experiment::session::{Measured, Session};
-use labctl::lab::{self, Lab};
+use labctl::experiment::session::{Fresh, Measured, Session};
+use labctl::lab::{self, Lab, Programs};
 use labctl::names::LabName;
 use labctl::plan::Plan;
 use labctl::report::{Row, find_published, json};
@@ -55,6 +55,10 @@ pub struct TrialArgs {
     /// Trials of each kind.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=9999))]
     pub trials: u32,
+    /// Log in so many clients side by side at the most. The default is all that the topology measures; on a
+    /// machine with few processors, fewer disturb each other less.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub parallel: Option<u16>,
     /// Seed of the trials, in place of the topology's.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -88,14 +92,15 @@ async fn login(args: LoginArgs) -> anyhow::Result<ExitCode> {
         let row = Row::new(plan.lab.as_str(), &measured.records, published);
         output.write(json::LOGIN, &[row], &[measured.directory])
     };
-    let options = |seed: u64| Options { trials: args.trials.trials, kinds: args.kinds(), seed };
+    let options = |seed| args.trials.options(args.kinds(), seed);
     let runs = &args.trials.runs;
     if let Some((plan, text)) = &topology {
         let options = options(plan.seed);
         let session = Session { options: &options, runs, topology: Some(text) };
         let progress = Progress::new(false);
         let show = |event| watch.show(event);
-        let measured = session.on_fresh(plan, args.keep, &runtime, &progress, &show, interrupt).await?;
+        let fresh = Fresh { plan, programs: &Programs::find()?, keep: args.keep };
+        let measured = session.on_fresh(fresh, &runtime, &progress, &show, interrupt).await?;
         return report(plan, measured);
     }
     let lab = Lab::of(lab::select(&runtime, args.lab.as_ref()).await?)?;
@@ -103,6 +108,13 @@ async fn login(args: LoginArgs) -> anyhow::Result<ExitCode> {
     let session = Session { options: &options, runs, topology: None };
     let measured = session.on_running(&lab, &runtime, &|event| watch.show(event), interrupt).await?;
     report(lab.plan(), measured)
+}
+
+impl TrialArgs {
+    /// What is to be measured, with this seed.
+    pub fn options(&self, kinds: Vec<Kind>, seed: u64) -> Options {
+        Options { trials: self.trials, kinds, seed, parallel: self.parallel.map(usize::from) }
+    }
 }
 
 impl LoginArgs {

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use futures_util::FutureExt as _;
-use labctl::experiment::login::Options;
 use labctl::experiment::record::Kind;
-use labctl::experiment::session::Session;
+use labctl::experiment::session::{Fresh, Session};
+use labctl::lab::Programs;
 use labctl::report::{Row, find_published, json};
 use labctl::runtime::docker::DockerRuntime;
 
@@ -32,19 +32,17 @@ pub async fn run(args: ReproduceArgs) -> anyhow::Result<ExitCode> {
     let output = Output::open(args.trials.json.as_deref())?;
     let interrupt = interrupted()?.shared();
     let runtime = DockerRuntime::connect().await?;
+    let programs = Programs::find()?;
     let (mut rows, mut runs) = (Vec::new(), Vec::new());
     // One after another: side by side, the labs would take processor time from each other.
     for name in EXPERIMENTS {
         let (plan, text) = shipped_topology(name, args.trials.seed)?;
-        let options = Options {
-            trials: args.trials.trials,
-            kinds: vec![Kind::FirstTime, Kind::Subsequent],
-            seed: plan.seed,
-        };
+        let options = args.trials.options(vec![Kind::FirstTime, Kind::Subsequent], plan.seed);
         let session = Session { options: &options, runs: &args.trials.runs, topology: Some(text) };
         let (progress, watch) = (Progress::new(false), Watch::new());
         let show = |event| watch.show(event);
-        let measured = session.on_fresh(&plan, false, &runtime, &progress, &show, interrupt.clone()).await;
+        let fresh = Fresh { plan: &plan, programs: &programs, keep: false };
+        let measured = session.on_fresh(fresh, &runtime, &progress, &show, interrupt.clone()).await;
         watch.finish();
         let measured = measured?;
         let published = plan.published.as_deref().and_then(find_published);

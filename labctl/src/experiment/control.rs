@@ -41,19 +41,19 @@ impl std::fmt::Display for Call {
 pub enum ControlError {
     /// Nobody listens.
     #[error("{0}: nobody answers ({1}); is the node running? 'labctl ps' tells, 'labctl logs' says why not")]
-    Unreachable(Call, #[source] io::Error),
+    Unreachable(Call, io::Error),
     /// What came was not HTTP, or the connection broke.
     #[error("{0}: {1}")]
-    Http(Call, #[source] hyper::Error),
+    Http(Call, hyper::Error),
     /// The answer's body broke off, or was larger than any answer is.
     #[error("{0}: reading the answer: {1}")]
-    Body(Call, #[source] Box<dyn std::error::Error + Send + Sync>),
+    Body(Call, Box<dyn std::error::Error + Send + Sync>),
     /// The node refused.
     #[error("{0}: refused with status {1}: {2}")]
     Refused(Call, StatusCode, String),
     /// The answer is not what the call is documented to answer.
     #[error("{0}: the answer is not understood: {1}")]
-    Malformed(Call, #[source] serde_json::Error),
+    Malformed(Call, serde_json::Error),
     /// The stream of events ended before the login did.
     #[error("{0}: the node ended the stream of events before the login ended")]
     Ended(Call),

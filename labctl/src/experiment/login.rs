@@ -41,6 +41,9 @@ pub struct Options {
     pub kinds: Vec<Kind>,
     /// Seed that the trials' seeds are made from.
     pub seed: u64,
+    /// How many clients log in side by side at the most; `None`: all that are measured. What they generate
+    /// keys with is one machine's processor, so with many of them a login takes longer than alone.
+    pub parallel: Option<usize>,
 }
 
 /// What goes on, for whoever watches.
@@ -80,8 +83,8 @@ pub enum LoginError {
     #[error(transparent)]
     HostCache(#[from] HostCacheError),
     /// A node does not do what it is told.
-    #[error("node {node}: {source}")]
-    Control { node: NodeName, source: ControlError },
+    #[error("node {node}: {error}")]
+    Control { node: NodeName, error: ControlError },
     /// A client that is to be online did not log in.
     #[error("{client} is to be online before the first trial, but could not log in: {why}")]
     NotOnline { client: NodeName, why: String },
@@ -90,10 +93,10 @@ pub enum LoginError {
     Meter(#[from] CaptureError),
     /// The lab is damaged.
     #[error(
-        "the lab is not healthy {when} wave {wave} of the {kind} logins: {why}; \
-         figures of that wave are not to be trusted ('labctl ps' shows what runs)"
+        "the lab is not healthy {when}: {why}; figures of such a lab are not to be trusted ('labctl ps' shows \
+         what runs)"
     )]
-    Unhealthy { when: &'static str, wave: u32, kind: &'static str, why: String },
+    Unhealthy { when: String, why: String },
     /// Records cannot be written.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -149,27 +152,33 @@ impl<'a, G: Ground> LoginExperiment<'a, G> {
         run: &mut Run,
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<Vec<TrialRecord>, LoginError> {
+        self.check("before the first login".to_owned()).await?;
         self.go_online(progress).await?;
         let mut records = Vec::new();
         for &kind in &self.options.kinds {
             let numbers: Vec<u32> = (1..=self.options.trials).collect();
-            let waves = numbers.chunks(self.clients.len());
+            let most = self.options.parallel.unwrap_or(usize::MAX).clamp(1, self.clients.len());
+            let waves = numbers.chunks(most);
             let count = u32::try_from(waves.len()).unwrap_or(u32::MAX);
             for (wave, numbers) in (1..).zip(waves) {
                 progress(Progress::Wave { kind, wave, waves: count, clients: numbers.len() });
-                let unhealthy = |when, why| LoginError::Unhealthy { when, wave, kind: kind.as_str(), why };
-                self.ground.check_health().await.map_err(|why| unhealthy("before", why))?;
+                let which = format!("wave {wave} of the {} logins", kind.as_str());
+                self.check(format!("before {which}")).await?;
                 let outcomes = self.wave(kind, numbers, run.directory(), progress).await?;
                 for (record, events) in &outcomes {
                     run.add(record, events)?;
                 }
                 // What was measured on a damaged lab is written down, for whoever looks for the reason, but
                 // it makes no row.
-                self.ground.check_health().await.map_err(|why| unhealthy("after", why))?;
+                self.check(format!("after {which}")).await?;
                 records.extend(outcomes.into_iter().map(|(record, _)| record));
             }
         }
         Ok(records)
+    }
+
+    async fn check(&self, when: String) -> Result<(), LoginError> {
+        self.ground.check_health().await.map_err(|why| LoginError::Unhealthy { when, why })
     }
 
     /// One trial on each client, side by side.
@@ -351,5 +360,5 @@ fn node<'a>(plan: &'a Plan, name: &NodeName) -> Option<&'a NodePlan> {
 
 /// Puts the node's name to what went wrong.
 fn of(node: &NodeName) -> impl FnOnce(ControlError) -> LoginError {
-    move |source| LoginError::Control { node: node.clone(), source }
+    move |error| LoginError::Control { node: node.clone(), error }
 }

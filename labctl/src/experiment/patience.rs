@@ -54,7 +54,7 @@ pub(super) mod tests {
             round_pause: Milliseconds(6000),
             ..parameters()
         };
-        let rounds = Duration::from_millis(5 * (30_000 + 5_000 + 10 * 15_500 + 6_000));
+        let rounds = Duration::from_secs(5 * (30 + 5 + 10 * 15 + 5 + 6));
         assert!(longest_login(&parameters) > rounds);
     }
 }

@@ -19,7 +19,7 @@ pub const SCHEMA: &str = "labctl.run/1";
 pub enum RunError {
     /// A file or directory.
     #[error("{1} {path}: {2}; choose another place with '--runs DIR'", path = .0.display())]
-    File(PathBuf, &'static str, #[source] io::Error),
+    File(PathBuf, &'static str, io::Error),
 }
 
 /// What a run's `run.json` says: everything that it takes to run it again.
@@ -39,6 +39,8 @@ pub struct RunDescription<'a> {
     pub seed: u64,
     /// Trials of each kind.
     pub trials: u32,
+    /// How many clients logged in side by side at the most; `None`: all that are measured.
+    pub parallel: Option<usize>,
     /// What kinds of login.
     pub kinds: &'a [Kind],
 }

@@ -21,6 +21,17 @@ pub struct Session<'a> {
     pub topology: Option<&'a str>,
 }
 
+/// A lab that is made for the session.
+#[derive(Clone, Copy, Debug)]
+pub struct Fresh<'a> {
+    /// What it is made from.
+    pub plan: &'a Plan,
+    /// The programs that it is made of.
+    pub programs: &'a Programs,
+    /// Whether it stays afterwards.
+    pub keep: bool,
+}
+
 /// What came of it.
 #[derive(Clone, Debug)]
 pub struct Measured {
@@ -47,7 +58,7 @@ pub enum SessionError {
     Interrupted(&'static str),
     /// The experiment stopped, and then the lab could not be removed.
     #[error("{0}; and then the lab could not be taken down: {1} ('labctl down' tries again)")]
-    AndDown(Box<SessionError>, #[source] LabError),
+    AndDown(Box<SessionError>, LabError),
 }
 
 impl Session<'_> {
@@ -70,6 +81,7 @@ impl Session<'_> {
                 topology: self.topology,
                 seed: self.options.seed,
                 trials: self.options.trials,
+                parallel: self.options.parallel,
                 kinds: &self.options.kinds,
             };
             let mut run = Run::create(self.runs, lab.plan(), &description).map_err(LoginError::from)?;
@@ -82,25 +94,22 @@ impl Session<'_> {
         }
     }
 
-    /// Makes a lab, measures on it, and takes it down, also if measuring fails or a signal comes. With
-    /// `keep` the lab stays.
+    /// Makes a lab, measures on it, and takes it down, also if measuring fails or a signal comes.
     pub async fn on_fresh(
         &self,
-        plan: &Plan,
-        keep: bool,
+        fresh: Fresh<'_>,
         runtime: &dyn Runtime,
         observer: &dyn Observer,
         progress: &(dyn Fn(Progress) + Sync),
         interrupt: impl Future<Output = &'static str>,
     ) -> Result<Measured, SessionError> {
-        let programs = Programs::find()?;
         tokio::pin!(interrupt);
-        let made = lab::up(runtime, plan, &programs, observer, &mut interrupt).await?;
+        let made = lab::up(runtime, fresh.plan, fresh.programs, observer, &mut interrupt).await?;
         let measured = self.on_running(&made.lab, runtime, progress, interrupt).await;
-        if keep {
+        if fresh.keep {
             return measured;
         }
-        match (measured, lab::down(runtime, &plan.lab, observer).await) {
+        match (measured, lab::down(runtime, &fresh.plan.lab, observer).await) {
             (measured, Ok(_)) => measured,
             (Ok(_), Err(error)) => Err(error.into()),
             (Err(measured), Err(error)) => Err(SessionError::AndDown(Box::new(measured), error)),

@@ -45,13 +45,13 @@ pub enum CaptureError {
         "opening a packet socket on {0}: {1} (it takes CAP_NET_RAW, CAP_NET_ADMIN and CAP_SYS_ADMIN, and a \
          lab that is up)"
     )]
-    Open(Place, #[source] io::Error),
+    Open(Place, io::Error),
     /// Reading packets failed.
     #[error("reading packets of {0}: {1}")]
-    Read(Place, #[source] io::Error),
+    Read(Place, io::Error),
     /// A packet could not be kept.
     #[error("keeping the packets of {0}: {1}")]
-    Sink(Place, #[source] io::Error),
+    Sink(Place, io::Error),
     /// The kernel had no room for some packets, so no figure of this capture is right.
     #[error(
         "the capture on {0} lost {lost} of {all} packets: the machine is too busy; measure fewer clients at once",
