@@ -21,7 +21,7 @@ fn median<T: Ord + Copy>(mut values: Vec<T>) -> T {
 
 fn median_time(policy: Option<&Policy>) -> Duration {
     let time = |seed| login(&Setup::subsequent(seed), policy.cloned()).0.logged_in.expect("logged in");
-    median((0..41).map(time).collect())
+    median((0..21).map(time).collect())
 }
 
 fn median_bytes(policy: Option<&Policy>) -> usize {
