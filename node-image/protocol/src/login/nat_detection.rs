@@ -93,23 +93,28 @@ impl NatDetection {
 
     /// Sends what is due and judges what is known. `local` is the address of the client's interface.
     pub fn advance(&mut self, core: &mut Core, local: Option<Ipv4Addr>) {
-        let (Some(local), Some(&(_, mapped))) = (local, self.observers.first()) else {
+        let Some(&(_, mapped)) = self.observers.first() else {
             return;
         };
         if self.verdict.is_some() || (self.observers.len() < 2 && !self.complete) {
             return;
         }
-        let translated = *mapped.ip() != local;
-        if translated && self.observers.iter().any(|&(_, other)| other != mapped) {
+        // Not known before the first connection, if the node's owner did not tell: all tests run then.
+        let translated = local.map(|local| *mapped.ip() != local);
+        if translated == Some(true) && self.observers.iter().any(|&(_, other)| other != mapped) {
             self.verdict = Some(NatVerdict::Symmetric);
             return;
         }
         let mut tests = match self.tests.take() {
             Some(tests) => tests,
-            None => Tests { address: Test::new(core), port: translated.then(|| Test::new(core)), asked: 0 },
+            None => Tests {
+                address: Test::new(core),
+                port: (translated != Some(false)).then(|| Test::new(core)),
+                asked: 0,
+            },
         };
         self.send_due(core, &mut tests);
-        self.verdict = judge(translated, &tests);
+        self.verdict = translated.and_then(|translated| judge(translated, &tests));
         self.tests = Some(tests);
     }
 

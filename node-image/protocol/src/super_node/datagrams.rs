@@ -12,11 +12,16 @@ use crate::wire::datagram::Datagram;
 
 /// A user who advertised presence: this node is on the backup connectivity list of that user's client.
 #[derive(Clone, Debug)]
-pub(super) struct Contact {
+pub struct Contact {
+    /// The user. Not proven: an advertisement carries no certificate.
     pub user: UserName,
+    /// The client's NAT type, by its own account.
     pub nat: NatVerdict,
+    /// Its address and port behind the NAT.
     pub private: SocketAddrV4,
+    /// Its address and port as its super node sees it.
     pub public: SocketAddrV4,
+    /// Its super node, which has its certificate.
     pub super_node: SocketAddrV4,
     transaction: u32,
     /// The client confirmed that this node's answers come through its NAT.

@@ -13,7 +13,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 use self::clients::{Session, UserRecord};
-use self::datagrams::Contact;
+pub use self::datagrams::Contact;
 use self::recent::Recent;
 use crate::crypto::keys::ServerPublicKey;
 use crate::deadlines::Deadlines;
@@ -95,16 +95,10 @@ impl SuperNode {
         self.records.len()
     }
 
-    /// Addresses that advertised their presence here by UDP.
-    #[must_use]
-    pub fn contacts(&self) -> usize {
-        self.contacts.len()
-    }
-
-    /// Addresses behind a NAT or firewall that confirmed that this node's answers reach them.
-    #[must_use]
-    pub fn confirmed_contacts(&self) -> usize {
-        self.contacts.values().filter(|contact| contact.confirmed).count()
+    /// Who advertised presence here by UDP, by address: what this node can tell of users whose super node is
+    /// lost.
+    pub fn contacts(&self) -> impl Iterator<Item = (&SocketAddrV4, &Contact)> {
+        self.contacts.iter()
     }
 
     /// Up to `most` other super nodes, chosen at random.

@@ -38,8 +38,8 @@ impl<K: Ord + Clone, V> Recent<K, V> {
         self.entries.get_mut(key).map(|(_, value)| value)
     }
 
-    pub fn values(&self) -> impl Iterator<Item = &V> {
-        self.entries.values().map(|(_, value)| value)
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.entries.iter().map(|(key, (_, value))| (key, value))
     }
 
     pub fn len(&self) -> usize {
