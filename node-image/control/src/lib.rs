@@ -8,7 +8,14 @@
 //! | `POST /v1/logout` | | 204; the client's sockets are closed and its state is forgotten |
 //! | `POST /v1/users` | [`UserRecord`] | 204; login server only: enters a user as if registered earlier |
 //!
-//! A refused call answers with status 4xx and a [`Problem`].
+//! A refused call answers with a [`Problem`]: 400 for a body that makes no sense, 404 for a call that does
+//! not exist, 409 for a node of another role and for a login while one is in progress, 413 for a body over
+//! 128 KiB, 500 when the node has no port to use. The content type of a body does not matter.
+//!
+//! A login after a login that is complete logs out first. A login whose answer is not read to its end
+//! (the caller has gone) is cancelled. After the last line the client stays logged in until a logout.
+//!
+//! The socket appears in the directory when the node is ready to be called, not before.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 

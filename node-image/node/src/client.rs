@@ -100,12 +100,17 @@ impl Shared {
         };
         if let Phase::LoggingIn(lines) = &*phase {
             // Nobody reads it any more: the login is being cancelled.
-            let _ = lines.send(EventLine { at_ms: at.since_epoch().as_secs_f64() * 1e3, event });
+            let _ = lines.send(EventLine { at_ms: milliseconds(at), event });
         }
         if let Some(next) = next {
             *phase = next;
         }
     }
+}
+
+/// Milliseconds with three decimals, so that a line stays short.
+fn milliseconds(at: Time) -> f64 {
+    at.since_epoch().as_micros() as f64 / 1e3
 }
 
 fn log(event: &LoginEvent) {

@@ -20,7 +20,7 @@ pub struct Node {
 /// What a role runs.
 #[derive(Debug)]
 pub(crate) enum Running {
-    Client(ClientNode),
+    Client(Box<ClientNode>),
     SuperNodes(Vec<Server<SuperNode>>),
     LoginServer(Server<LoginServer>),
 }
@@ -30,7 +30,7 @@ impl Node {
     pub fn start(setup: Setup) -> Result<(Self, JoinSet<()>), BindError> {
         let mut serving = JoinSet::new();
         let running = match setup.kind {
-            Kind::Client(client) => Running::Client(ClientNode::new(client)),
+            Kind::Client(client) => Running::Client(Box::new(ClientNode::new(client))),
             Kind::SuperNodes(nodes) => {
                 let start = |(name, config): (String, overlay_protocol::SuperNodeConfig)| {
                     let bindings = Bindings {

@@ -23,32 +23,34 @@ fn pace(core: &Core) -> Pace {
 #[derive(Debug)]
 pub(super) struct Advertising {
     questions: Paced,
+    presence: Presence,
+    super_node: SocketAddrV4,
     /// Nodes that answered: the backup connectivity list.
     pub backup: Vec<SocketAddrV4>,
 }
 
 impl Advertising {
-    pub fn new(core: &mut Core, nodes: Vec<SocketAddrV4>) -> Self {
+    /// Tells `nodes` where the client is reached, and which super node has its certificate.
+    pub fn new(
+        core: &mut Core,
+        nodes: Vec<SocketAddrV4>,
+        presence: Presence,
+        super_node: SocketAddrV4,
+    ) -> Self {
         let pace = pace(core);
-        Self { questions: Paced::new(core, nodes, pace), backup: Vec::new() }
+        Self { questions: Paced::new(core, nodes, pace), presence, super_node, backup: Vec::new() }
     }
 
     /// Sends what is due.
-    pub fn advance(
-        &mut self,
-        core: &mut Core,
-        user: &UserName,
-        presence: &Presence,
-        super_node: SocketAddrV4,
-    ) {
+    pub fn advance(&mut self, core: &mut Core, user: &UserName) {
         for (to, transaction) in self.questions.take_due(core.now) {
             let message = Datagram::Advertisement {
                 transaction,
                 user: user.clone(),
-                nat: presence.nat,
-                private: presence.private,
-                public: presence.public,
-                super_node,
+                nat: self.presence.nat,
+                private: self.presence.private,
+                public: self.presence.public,
+                super_node: self.super_node,
             };
             core.datagram(to, &message);
         }

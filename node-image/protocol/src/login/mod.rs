@@ -304,7 +304,7 @@ impl Machine for Client {
             Phase::Probing(probing) => probing.next_timeout(),
             Phase::Pausing(until) => Some(*until),
             Phase::Authenticating(authentication) => Some(authentication.next_timeout()),
-            Phase::LoggedIn => self.after.as_ref().and_then(LoggedIn::next_timeout),
+            Phase::LoggedIn => self.after.as_ref().and_then(|after| after.next_timeout(self.core.now)),
             Phase::Connecting { .. } | Phase::Registering => None,
         };
         [phase, self.nat.next_timeout(), self.links.next_timeout()].into_iter().flatten().min()

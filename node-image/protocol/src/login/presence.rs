@@ -11,7 +11,7 @@ use crate::event::{LoginEvent, LoginSummary, NatVerdict};
 use crate::machine::{ConnectionId, Time};
 use crate::user::UserName;
 use crate::wire::List;
-use crate::wire::super_node::ToSuperNode;
+use crate::wire::super_node::{Presence, ToSuperNode};
 
 /// What is under way once the user is logged in.
 #[derive(Debug)]
@@ -106,10 +106,10 @@ impl LoggedIn {
         now < self.due && (self.buddies_awaited > 0 || self.relays_awaited)
     }
 
-    pub fn next_timeout(&self) -> Option<Time> {
-        let waiting = self.buddies_awaited > 0 || self.relays_awaited || !self.spread;
+    /// `now` is the moment up to which all is done.
+    pub fn next_timeout(&self, now: Time) -> Option<Time> {
         [
-            (waiting && !self.finished).then_some(self.due),
+            Some(self.due).filter(|&due| due > now && !self.finished),
             self.relays.as_ref().and_then(Relays::next_timeout),
             self.advertising.as_ref().and_then(Advertising::next_timeout),
             self.replace_at,
@@ -131,15 +131,18 @@ impl Client {
         if self.core.now >= after.due {
             self.links.stop_awaiting_hosts();
         }
-        if !after.spread && !self.links.awaits_hosts() {
+        // Without a link in use there is nothing to advertise until another is found.
+        if let (false, false, Some((presence, super_node))) =
+            (after.spread, self.links.awaits_hosts(), self.presence())
+        {
             after.spread = true;
-            self.start_spreading(&mut after);
+            self.start_spreading(&mut after, presence, super_node);
         }
         if let Some(relays) = &mut after.relays {
             relays.advance(&mut self.core);
         }
-        if let (Some(advertising), Some((presence, super_node))) = (&mut after.advertising, self.presence()) {
-            advertising.advance(&mut self.core, &self.config.user, &presence, super_node);
+        if let Some(advertising) = &mut after.advertising {
+            advertising.advance(&mut self.core, &self.config.user);
         }
         let over = after.spread
             && !after.is_waiting(self.core.now)
@@ -155,7 +158,7 @@ impl Client {
         self.after = Some(after);
     }
 
-    fn start_spreading(&mut self, after: &mut LoggedIn) {
+    fn start_spreading(&mut self, after: &mut LoggedIn, presence: Presence, super_node: SocketAddrV4) {
         let connected: Vec<_> = self.links.nodes().collect();
         let mut nodes = self.cache.trusted();
         nodes.retain(|node| !connected.contains(node));
@@ -169,7 +172,7 @@ impl Client {
             }
         } else {
             nodes.truncate(self.core.parameters.advertisement_nodes.get());
-            after.advertising = Some(Advertising::new(&mut self.core, nodes));
+            after.advertising = Some(Advertising::new(&mut self.core, nodes, presence, super_node));
         }
     }
 

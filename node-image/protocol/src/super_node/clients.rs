@@ -44,6 +44,11 @@ pub(super) struct UserRecord {
 
 impl SuperNode {
     pub(super) fn accepted(&mut self, now: Time, connection: ConnectionId, from: SocketAddrV4) {
+        // A greeting tells a client that there is no room; a crowd that does not even greet is not let in.
+        if self.sessions.len() >= 2 * self.config.parameters.server_connections.get() {
+            self.outputs.push_back(Output::Close { connection });
+            return;
+        }
         let session = Session {
             from,
             stream: Stream::default(),

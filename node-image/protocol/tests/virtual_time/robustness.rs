@@ -197,6 +197,51 @@ fn a_logged_in_client_refreshes_its_super_node_and_takes_another_when_it_dies() 
 }
 
 #[test]
+fn a_login_is_finished_even_if_all_its_super_nodes_end_before() {
+    for policy in [None, Some(Policy::port_restricted()), Some(Policy::udp_restricted())] {
+        let setup = Setup { super_nodes: 30, ..Setup::first_time(21) };
+        let mut world = setup.world();
+        let client = setup.add(&mut world, setup.client("alice"), policy, 1);
+        world.command(client, ClientCommand::Login);
+        let logged_in =
+            |world: &World| world.events.iter().any(|(_, _, event)| *event == LoginEvent::LoggedIn);
+        assert!(world.run_until(Time::from_epoch(Duration::from_secs(60)), logged_in));
+        let chosen: Vec<_> = world
+            .events_of(client)
+            .filter_map(|(_, event)| match event {
+                LoginEvent::SuperNode { address } => Some(*address),
+                _ => None,
+            })
+            .collect();
+        for node in 0..world.nodes.len() {
+            if chosen.contains(&world.nodes[node].address) {
+                world.crash(node);
+            }
+        }
+        world.run_until(Time::from_epoch(Duration::from_secs(300)), |_| false);
+        let summary = login_of(&world, client, Time::ZERO).result.expect("the login is finished");
+        assert!(!chosen.contains(&summary.super_nodes[0]));
+        assert_eq!(world.client(client).connections(), summary.super_nodes.len());
+    }
+}
+
+#[test]
+fn a_crowd_that_does_not_greet_is_bounded() {
+    let mut setup = Setup { super_nodes: 1, ..Setup::first_time(21) };
+    setup.parameters.server_connections.0 = 5;
+    let mut world = setup.world();
+    let node = super_node(&mut world, 1);
+    for stranger in 0..100 {
+        let connection = ConnectionId(2 * stranger + 1);
+        node.handle(
+            Time::ZERO,
+            Input::Accepted { connection, local_port: 80, from: super_node_address(300) },
+        );
+    }
+    assert_eq!(node.connections(), 10);
+}
+
+#[test]
 fn many_clients_log_in_at_once() {
     let setup = Setup { super_nodes: 20, ..Setup::first_time(21) };
     let mut world = setup.world();

@@ -190,6 +190,23 @@ impl World {
         true
     }
 
+    /// A node's program ends: its system closes its connections.
+    pub fn crash(&mut self, node: NodeId) {
+        self.nodes[node].dead = true;
+        let flows: Vec<_> = self
+            .flow_of
+            .iter()
+            .filter(|((owner, _), _)| *owner == node)
+            .map(|(&key, &flow)| (key, flow))
+            .collect();
+        for (key, flow) in flows {
+            self.flow_of.remove(&key);
+            let far = usize::from(self.flows[flow].ends[0] == key);
+            let delay = self.delay(node, self.flows[flow].ends[far].0);
+            self.later(delay, Happening::Closed { flow, end: far });
+        }
+    }
+
     /// The events of one client.
     pub fn events_of(&self, node: NodeId) -> impl Iterator<Item = (Time, &LoginEvent)> {
         self.events.iter().filter(move |(_, who, _)| *who == node).map(|(at, _, event)| (*at, event))
