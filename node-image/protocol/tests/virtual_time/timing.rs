@@ -94,7 +94,7 @@ fn with_everything_blocked_the_login_fails_after_five_rounds() {
     let (login, world) = run(&Setup::subsequent(5), Some(nothing), |_| ());
     assert_eq!(login.result.expect_err("the login fails"), LoginFailure::NoSuperNode);
     // UDP: 29 intervals and one timeout. TCP: 29 intervals and three timeouts.
-    let round = Duration::from_millis(29 * 850 + 5_000 + 29 * 850 + 3 * 5_000);
+    let round = Duration::from_millis(29 * 920 + 5_000 + 29 * 500 + 3 * 5_000);
     assert_eq!(login.ended, 5 * round + 4 * Duration::from_secs(6));
     let client = world.nodes.len() - 1;
     let rounds = world.events_of(client).filter(|(_, event)| matches!(event, LoginEvent::Round { .. }));
@@ -141,7 +141,7 @@ fn giving_up_by_command_closes_everything() {
     let mut world = setup.world();
     let client = setup.add(&mut world, setup.client("alice"), Some(Policy::udp_restricted()), 1);
     world.command(client, overlay_protocol::ClientCommand::Login);
-    world.run_until(Time::from_epoch(Duration::from_secs(31)), |_| false);
+    world.run_until(Time::from_epoch(Duration::from_secs(33)), |_| false);
     world.command(client, overlay_protocol::ClientCommand::Logout);
     let login = crate::world::setup::login_of(&world, client, Time::ZERO);
     assert_eq!(login.result.expect_err("the login is given up"), LoginFailure::Cancelled);
