@@ -3,20 +3,21 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use labctl::experiment::login::Options;
 use labctl::experiment::record::{EventRecord, Kind, TrialRecord};
-use labctl::experiment::session::{Fresh, Measured, Session, SessionError};
-use labctl::lab::{self, Lab, Programs};
+use labctl::experiment::session::{Measured, Session, SessionError};
+use labctl::lab::{self, Lab};
 use labctl::meter::Count;
-use labctl::plan::Plan;
-use labctl::profile::Catalogue;
 use labctl::report::Row;
 use labctl::runtime::Runtime;
 use labctl::runtime::docker::DockerRuntime;
-use labctl::topology::{self, Overrides};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use overlay_control::LoginEvent;
 
 /// Two clients behind gateways of their own, one of which lets no UDP out, and one that stays online.
 const TOPOLOGY: &str = "
@@ -47,17 +48,17 @@ experiment:
   online: [bob]
 ";
 
-fn plan(name: &str) -> (Plan, String) {
-    let text = TOPOLOGY.replace("NAME", name);
-    let topology = topology::parse(&text, "test.yaml", &Catalogue::shipped(), &Overrides::default());
-    (Plan::new(&topology.unwrap()), text)
+fn labctl() -> Command {
+    let node = Path::new(env!("CARGO_BIN_EXE_labctl")).with_file_name("overlay-node");
+    assert!(node.exists(), "this test needs {}: cargo build -p overlay-node", node.display());
+    Command::new(env!("CARGO_BIN_EXE_labctl"))
 }
 
-fn programs() -> Programs {
-    let labctl = PathBuf::from(env!("CARGO_BIN_EXE_labctl"));
-    let node = labctl.with_file_name("overlay-node");
-    assert!(node.exists(), "this test needs {}: cargo build -p overlay-node", node.display());
-    Programs { labctl, node }
+/// The topology as a file.
+fn topology(directory: &Path, name: &str) -> PathBuf {
+    let path = directory.join("topology.yaml");
+    fs::write(&path, TOPOLOGY.replace("NAME", name)).unwrap();
+    path
 }
 
 fn options(kinds: &[Kind]) -> Options {
@@ -78,19 +79,20 @@ fn tshark_sum(path: &Path, filter: &str, field: &str) -> u64 {
 }
 
 /// Removes the lab when the test ends, however it ends.
-struct Remove(Plan);
+struct Remove(&'static str);
 
 impl Drop for Remove {
     fn drop(&mut self) {
-        let arguments = ["down", "--lab", self.0.lab.as_str(), "--quiet"];
-        let _ = Command::new(env!("CARGO_BIN_EXE_labctl")).args(arguments).output();
+        let _ = labctl().args(["down", "--quiet", "--lab", self.0]).output();
     }
 }
 
-async fn up(runtime: &dyn Runtime, name: &str) -> (Remove, Lab) {
-    let (plan, _) = plan(name);
-    let made = lab::up(runtime, &plan, &programs(), &(), std::future::pending()).await.unwrap();
-    (Remove(plan), made.lab)
+async fn up(runtime: &dyn Runtime, name: &'static str) -> (Remove, Lab) {
+    let directory = tempfile::tempdir().unwrap();
+    let remove = Remove(name);
+    let made = labctl().args(["up", "--quiet"]).arg(topology(directory.path(), name)).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    (remove, Lab::open(runtime, &name.parse().unwrap()).await.unwrap())
 }
 
 async fn measure(
@@ -156,21 +158,25 @@ async fn logins_are_measured_as_the_packets_say() {
     let again = measure(&runtime, &lab, &[Kind::FirstTime], runs.path()).await.unwrap();
     assert_ne!(again.directory, directory);
     assert!(again.records.iter().all(|record| record.failure.is_none()), "{:?}", again.records);
-    // The same seed, and the same bytes.
-    let payload = |records: &[TrialRecord]| -> Vec<u64> {
-        let first = records.iter().filter(|record| record.kind == Kind::FirstTime);
-        first.map(|record| record.seen.as_ref().unwrap().traffic.udp.sent.packets).collect()
+    // The same seed, and the same beginning.
+    let first_probe = |directory: &Path| {
+        let events: Vec<EventRecord> = lines(&directory.join("events.ndjson"));
+        events.into_iter().find_map(|event| match event.line.event {
+            LoginEvent::UdpProbe { to } if event.trial == 1 && event.kind == Kind::FirstTime => Some(to),
+            _ => None,
+        })
     };
-    assert_eq!(payload(&again.records), payload(&records));
+    assert_eq!(again.records[0].seed, records[0].seed);
+    assert!(first_probe(&directory).is_some());
+    assert_eq!(first_probe(&again.directory), first_probe(&directory));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_lab_is_not_measured() {
     let runtime = DockerRuntime::connect().await.unwrap();
-    let (remove, lab) = up(&runtime, "tmeterB").await;
+    let (_remove, lab) = up(&runtime, "tmeterB").await;
     let runs = tempfile::tempdir().unwrap();
-    let victim = remove.0.nodes.iter().find(|node| node.name.as_str() == "sn-1").unwrap();
-    runtime.remove(&victim.container).await.unwrap();
+    runtime.remove(&lab.node("sn-1").unwrap().container).await.unwrap();
     let error = measure(&runtime, &lab, &[Kind::FirstTime], runs.path()).await.unwrap_err().to_string();
     assert!(error.contains("not healthy") && error.contains("sn-1"), "{error}");
 }
@@ -178,21 +184,26 @@ async fn a_damaged_lab_is_not_measured() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_experiment_takes_its_lab_down() {
     let runtime = DockerRuntime::connect().await.unwrap();
-    let (plan, text) = plan("tmeterC");
-    let remove = Remove(plan);
-    let runs = tempfile::tempdir().unwrap();
-    let options = options(&[Kind::Subsequent]);
-    let session = Session { options: &options, runs: runs.path(), topology: Some(&text) };
-    // The signal comes when the first wave begins.
-    let wave = tokio::sync::Notify::new();
-    let show = |_| wave.notify_one();
-    let interrupt = async {
-        wave.notified().await;
-        "SIGINT"
-    };
-    let programs = programs();
-    let fresh = Fresh { plan: &remove.0, programs: &programs, keep: false };
-    let stopped = session.on_fresh(fresh, &runtime, &(), &show, interrupt).await;
-    assert!(matches!(stopped, Err(SessionError::Interrupted("SIGINT"))), "{stopped:?}");
-    assert!(lab::find_lab(&runtime, &remove.0.lab).await.unwrap().is_none());
+    let _remove = Remove("tmeterC");
+    let directory = tempfile::tempdir().unwrap();
+    let mut child = labctl()
+        .args(["experiment", "login", "--subsequent", "--runs"])
+        .arg(directory.path())
+        .arg(topology(directory.path(), "tmeterC"))
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("wave 1 of 1") {
+        line.clear();
+        assert!(said.read_line(&mut line).unwrap() > 0, "it ended before the first wave");
+    }
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).unwrap();
+    assert!(!child.wait().unwrap().success());
+    assert!(rest.contains("interrupted by SIGINT"), "{rest}");
+    assert!(lab::find_lab(&runtime, &"tmeterC".parse().unwrap()).await.unwrap().is_none());
 }

@@ -105,7 +105,8 @@ impl TestLab {
         let filter = format!("label=labctl.lab={}", self.name);
         let containers = run("docker", &["ps", "--all", "--quiet", "--filter", &filter]);
         assert_eq!(text(&containers.stdout), "", "containers are left");
-        let names = run("docker", &["ps", "--all", "--quiet", "--filter", &format!("name=lab-{}-", self.name)]);
+        let names =
+            run("docker", &["ps", "--all", "--quiet", "--filter", &format!("name=lab-{}-", self.name)]);
         assert_eq!(text(&names.stdout), "", "containers without a label are left");
         assert_eq!(self.namespaces(), Vec::<String>::new(), "namespaces are left");
         for path in [format!("/run/labctl/{}", self.name), format!("/run/labctl/.locks/{}", self.name)] {
