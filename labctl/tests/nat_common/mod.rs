@@ -187,6 +187,10 @@ impl Drop for World {
 impl Gateway {
     /// Gives the gateway these profiles, as `nft`, `iptables-restore` and `/proc/sys` take them.
     pub fn apply(&self, nat: &NatProfile, firewall: &FirewallProfile) {
+        // As in a lab: frames between hosts of a site pass no rules.
+        inside(&self.namespace, || {
+            let _ = std::fs::write("/proc/sys/net/bridge/bridge-nf-call-iptables", "0");
+        });
         let GatewayRules { nft, iptables, sysctls } = gateway_rules(nat, firewall, &self.context);
         for (path, value) in &sysctls {
             write_setting(&self.namespace, path, value);
