@@ -7,6 +7,7 @@
 //! ```
 #![allow(dead_code, reason = "each test binary uses its own part of it")]
 
+pub mod raw;
 pub mod tcp;
 pub mod udp;
 

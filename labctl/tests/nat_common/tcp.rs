@@ -88,6 +88,14 @@ impl Servers {
         }
     }
 
+    /// Sends a SYN from a server. The connection is given up when the socket is dropped.
+    pub fn call(&self, outside: SocketAddrV4, from: (Ipv4Addr, u16)) -> Socket {
+        let socket = bound(&self.namespace, SocketAddrV4::new(from.0, from.1));
+        socket.set_nonblocking(true).unwrap();
+        let _ = socket.connect(&SocketAddr::V4(outside).into());
+        socket
+    }
+
     /// Whether a connection from a server reaches `client` at `outside`. A byte over the open connection,
     /// sent after the SYN, tells that the SYN has had its time.
     pub fn reaches(
