@@ -103,7 +103,12 @@ impl World {
             Some(outer) => {
                 let network = u32::from(outer.context.inside.network);
                 // Hosts are counted from 2, gateways from 200.
-                (outer.namespace.clone(), Ipv4Addr::from(network + 1), Ipv4Addr::from(network + 200), "gw")
+                (
+                    outer.namespace.clone(),
+                    Ipv4Addr::from(network + 1),
+                    Ipv4Addr::from(network + 200 + u32::from(number)),
+                    "gw",
+                )
             }
         };
         let port = format!("{port}{number}");
