@@ -4,6 +4,8 @@
 //! Needs root, `ip`, `nft`, `iptables`, `stun` and `stund`. `stun` speaks RFC 3489, so it tells the
 //! filtering of endpoint-independent mappings only, and does not tell dependent mappings apart.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod nat_common;
 
 use std::process::{Child, Command, Stdio};

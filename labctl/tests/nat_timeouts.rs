@@ -5,6 +5,8 @@
 //!
 //! Needs root, `ip`, `nft` and `iptables`.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod nat_common;
 
 use std::io::{Read as _, Write as _};
