@@ -1,6 +1,13 @@
 //! [`Topology`](crate::topology::Topology) -> [`Plan`]: names, addresses, routes, link parameters and
 //! rulesets as text. Pure: same topology and seed, same plan, byte for byte.
 
+mod addresses;
+mod make;
+mod seeds;
+#[cfg(test)]
+mod tests;
+mod times;
+
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
@@ -10,6 +17,9 @@ use overlay_protocol::Parameters;
 use serde::{Deserialize, Serialize};
 
 use crate::names::{LabName, NodeName};
+
+pub use make::LOGIN_SERVER_PORT;
+pub use seeds::derive_seed;
 
 /// Everything that `up` makes, and everything that experiments must know of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +58,7 @@ pub struct WanPlan {
     /// Names of the regions.
     pub regions: Vec<String>,
     /// One-way delay between regions, half of the RTT.
+    #[serde(with = "times::matrix")]
     pub delay: Vec<Vec<Duration>>,
     /// Jitter as a share of the delay between regions.
     pub jitter: f64,
@@ -66,15 +77,18 @@ pub struct Attachment {
     pub interface: String,
     /// Index into [`WanPlan::regions`].
     pub region: usize,
-    /// Public addresses at the other end.
+    /// Public addresses that the core routes to the other end: its own, and those of the nodes behind a
+    /// gateway that translates nothing.
     pub addresses: Vec<Ipv4Addr>,
     /// Rate from the core, bit/s.
     pub down: Option<u64>,
     /// Rate to the core, bit/s.
     pub up: Option<u64>,
     /// One-way delay of the access link.
+    #[serde(with = "times")]
     pub access_delay: Duration,
     /// Jitter of the access link: uniform in plus or minus this.
+    #[serde(with = "times")]
     pub access_jitter: Duration,
     /// Loss of the access link, each way, 0.0 to 1.0.
     pub loss: f64,

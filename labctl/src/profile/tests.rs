@@ -115,7 +115,7 @@ fn mistakes_in_a_nat_are_named_with_place_and_mend() {
     let mut shown = String::new();
     for case in cases.split("---\n").filter(|case| !case.is_empty()) {
         shown += &inline(case).expect_err(case);
-        shown.push('\n');
+        shown.push_str("\n\n");
     }
     insta::assert_snapshot!("wrong-nats", shown);
 }
@@ -128,7 +128,7 @@ fn mistakes_in_a_firewall_are_named_with_place_and_mend() {
         let source = Source { name: "t.yaml".to_owned(), text: case.to_owned() };
         let problems = inline_firewall(&Tree::parse(case, 0).unwrap()).expect_err(case);
         shown += &Problems::new(vec![source], problems).to_string();
-        shown.push('\n');
+        shown.push_str("\n\n");
     }
     insta::assert_snapshot!("wrong-firewalls", shown);
 }

@@ -80,6 +80,7 @@ impl Tree {
             duplicate_keys: DuplicateKeyPolicy::PassThrough,
             strict_booleans: true,
             with_snippet: false,
+            alias_limits: serde_yaml::alias_limits! { max_total_replayed_events: MAX_VALUES },
         };
         let node = serde_yaml::from_str_with_options::<Spanned<Node>>(text, options);
         match node {

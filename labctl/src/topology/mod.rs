@@ -1,8 +1,23 @@
-//! Topology YAML -> [`Topology`]: parse and validate. Every error has file:line:column, the offending
-//! line and the mend. A [`Topology`] is valid: what uses it checks nothing again.
+//! Topology YAML -> [`Topology`]: parse and validate. Every error has its file, line and column, the
+//! offending line and the mend. A [`Topology`] is valid: what uses it checks nothing again.
+//!
+//! [`load`] takes a path or the name of a shipped topology, [`parse`] takes text. The steps are: text to a
+//! tree with places (`document`), the tree to sections (`read`), sections to a topology (`resolve`).
 
 pub(crate) mod document;
+pub(crate) mod fields;
+mod load;
+mod parameters;
 pub(crate) mod problem;
+mod profiles;
+mod published;
+mod read;
+mod resolve;
+mod set;
+mod subnet;
+#[cfg(test)]
+mod tests;
+mod units;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -14,6 +29,44 @@ use serde::Serialize;
 
 use crate::names::{LabName, NodeName};
 use crate::profile::{FirewallProfile, NatProfile};
+
+pub use load::{Overrides, load, parse, shipped};
+pub use problem::{Problem, Problems, TopologyErrors};
+pub use published::ROWS as PUBLISHED_ROWS;
+pub use set::{SetError, Setting};
+pub use subnet::{Subnet, SubnetError};
+
+/// All public addresses of a lab: the network that RFC 2544 sets aside for benchmarks.
+pub const WAN_SUBNET: Subnet = Subnet { network: Ipv4Addr::new(198, 18, 0, 0), prefix: 15 };
+/// How many public addresses nodes and gateways can have: from 198.18.0.2 to 198.19.127.255. Those above
+/// are nobody's, for stale host-cache entries.
+pub const WAN_ASSIGNABLE: u32 = (1 << 16) + (1 << 15) - 2;
+
+/// `seed:` where the file has none.
+pub const DEFAULT_SEED: u64 = 1;
+/// The region of a topology without a `wan:` section.
+const DEFAULT_REGION: &str = "internet";
+/// Round-trip time within the only region of a topology without a `wan:` section.
+const DEFAULT_RTT: Duration = Duration::from_millis(50);
+/// `subnet:` where the file has none: what most home routers come with.
+const DEFAULT_SUBNET: Subnet = Subnet { network: Ipv4Addr::new(192, 168, 1, 0), prefix: 24 };
+/// `outside_addresses:` where the file has none.
+const DEFAULT_OUTSIDE_ADDRESSES: u16 = 1;
+/// `overlay: profile:` where the file has none.
+const DEFAULT_OVERLAY: &str = "skype-2006";
+/// `overlay: host_cache: stale:` where the file has none. Nobody published a share: it is what the
+/// parameter file's probing was calibrated with.
+const DEFAULT_STALE: f64 = 0.45;
+
+/// Containers and gateways at most. Far above what one machine can host; it keeps a slip of the hand in a
+/// count from filling the memory.
+const MOST_CONTAINERS: u32 = 10_000;
+/// `addresses:` at most.
+const MOST_ADDRESSES: u16 = 1_024;
+/// `outside_addresses:` at most.
+const MOST_OUTSIDE_ADDRESSES: u16 = 64;
+/// `host_cache: entries:` at most, whatever the parameter file allows.
+const MOST_ENTRIES: u32 = 10_000;
 
 /// A validated topology. `count:` is expanded, profiles and overlay parameters are resolved.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -36,6 +89,22 @@ pub struct Topology {
     pub nodes: Vec<Node>,
     /// What experiments do by default in this topology.
     pub experiment: Experiment,
+}
+
+impl Topology {
+    /// How many addresses a site's network needs: for its gateway, its nodes, and the outside of the
+    /// gateways behind it.
+    #[must_use]
+    pub fn hosts(&self, site: &NodeName) -> u32 {
+        let nodes =
+            self.nodes.iter().filter(|node| matches!(&node.place, Place::Site { site: at } if at == site));
+        let behind = self
+            .sites
+            .iter()
+            .filter(|inner| matches!(&inner.uplink, Uplink::Site { site: outer } if outer == site))
+            .map(|inner| u32::from(inner.outside_addresses));
+        1 + nodes.map(|_| 1).chain(behind).sum::<u32>()
+    }
 }
 
 /// The emulated Internet between the access links.
@@ -69,6 +138,25 @@ pub struct HostCache {
     pub stale: f64,
 }
 
+impl HostCache {
+    /// Live entries if there are super nodes enough.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a count")]
+    pub fn live(&self) -> usize {
+        (self.entries as f64 * (1.0 - self.stale)).round() as usize
+    }
+
+    /// Entries that a cache can be filled with where there are `super_nodes`: live ones and stale ones. If
+    /// there are too few super nodes, there are fewer stale entries too, so that their share is as asked.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a count")]
+    pub fn filled(&self, super_nodes: usize) -> (usize, usize) {
+        let live = self.live().min(super_nodes);
+        let stale = (live as f64 * self.stale / (1.0 - self.stale)).round() as usize;
+        (live, stale.min(self.entries - live))
+    }
+}
+
 /// A private network behind one gateway.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Site {
@@ -83,7 +171,8 @@ pub struct Site {
     /// How many outside addresses the gateway has; 1 unless the file says otherwise.
     pub outside_addresses: u16,
     /// Private network, 192.168.1.0/24 unless the file says otherwise. The gateway has the first address.
-    pub subnet: Subnet,
+    /// `None` with a NAT that translates nothing: the plan gives the site public addresses.
+    pub subnet: Option<Subnet>,
     /// The gateway's link to the WAN.
     pub access: AccessLink,
 }
@@ -104,15 +193,6 @@ pub enum Uplink {
     },
 }
 
-/// An IPv4 network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Subnet {
-    /// Network address.
-    pub network: Ipv4Addr,
-    /// Prefix length.
-    pub prefix: u8,
-}
-
 /// An access link: what a gateway's or public node's packets pass on their way to and from the WAN.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct AccessLink {
@@ -126,6 +206,12 @@ pub struct AccessLink {
     pub jitter: Duration,
     /// Independent loss in each direction, 0.0 to 1.0.
     pub loss: f64,
+}
+
+impl AccessLink {
+    /// No limit, no delay, no loss: where the file says nothing.
+    pub const UNLIMITED: Self =
+        Self { down: None, up: None, delay: Duration::ZERO, jitter: Duration::ZERO, loss: 0.0 };
 }
 
 /// A node: one container.

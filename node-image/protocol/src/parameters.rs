@@ -239,6 +239,10 @@ parameters! {
     server_key_bits: Count in Bits, 1_536..=2_048;
     /// Connections that a super node or login server serves at a time.
     server_connections: Count in Connections, 1..=65_535;
+    /// Time that a super node or login server gives a new connection to say what it wants.
+    server_greeting_timeout: Milliseconds in Ms, 1..=3_600_000;
+    /// Time after which a super node closes a connection on which nothing came in.
+    server_idle_timeout: Milliseconds in Ms, 1..=3_600_000;
     /// Users that a super node or login server holds records of.
     server_records: Count in Records, 1..=1_000_000;
 }

@@ -1,12 +1,71 @@
 //! The client: everything from the login command to the advertisements, and keep-alive afterwards.
+//!
+//! # The login algorithm
+//!
+//! Every wait is a timer of the parameter file, named in code type; nothing else waits.
+//!
+//! 1. A **round** begins. Host-cache entries are sent a UDP probe in order, one each `udp_probe_interval`, at
+//!    most `udp_probe_limit` of them. An answer within `answer_timeout` of its probe counts. Probing ends when
+//!    `super_nodes_wanted` have answered, or when all probes are answered or timed out.
+//! 2. If any answered, the client connects by **TCP** to all that did, at once; each at its own port, then at
+//!    `first_fallback_port`, then at `second_fallback_port`. A port that does not let it in and say hello
+//!    within `answer_timeout` counts as closed; a refusal counts at once. The first super node that welcomes the
+//!    client is the one in use.
+//! 3. If none answered, **UDP is taken for blocked**. The host-cache entries are tried by TCP in order, the
+//!    attempts started one each `tcp_attempt_interval`, at most `tcp_entry_limit` of them, each through the same
+//!    three ports, until `super_nodes_wanted` super nodes have welcomed the client. With fewer, it goes on
+//!    when all attempts have ended.
+//! 4. If no super node welcomed it, the client waits `round_pause` and begins again at 1. After `rounds`
+//!    rounds the login fails ([`LoginFailure::NoSuperNode`]).
+//! 5. Beside all this the **NAT type** is found, as soon as two super nodes have answered by UDP:
+//!    tests that are not answered are sent `stun_tries` times, `stun_retransmit_interval` apart.
+//! 6. The first `host_lists` super nodes are asked for up to `host_list_entries` entries for the host cache.
+//! 7. The client takes the first **login server** of its built-in list, through the same three ports, then the
+//!    next. At a first-time login it registers the user: Ks+(nonce, K', user, H(pwd)). Then it generates K and
+//!    (KA+, KA-), sends Ks+(K), K(nonce, KA+, user, H(pwd)), and verifies the certificate that it gets.
+//! 8. When it has the certificate and knows its NAT type, it **registers** both with every super node that
+//!    welcomed it: certificate and presence, signed with KA- over that super node's nonce. The first that
+//!    accepts makes the client logged in.
+//! 9. It asks the super node in use for its buddies and, unless anybody can reach it, for
+//!    `relay_candidates` nodes; by UDP it probes these, to know the nearest.
+//! 10. It **advertises** its presence by UDP to `advertisement_nodes` nodes of the host lists, one each
+//!     `advertisement_interval`, each up to `advertisement_tries` times, `advertisement_retransmit_interval`
+//!     apart. Behind a NAT it confirms each answer. Where UDP is blocked it instead registers with
+//!     `tcp_backup_nodes` more super nodes by TCP and stays connected with all.
+//! 11. When all that is answered or timed out the login is finished. By UDP one super node connection is kept,
+//!     and refreshed each `keep_alive_interval`. If it is lost, another super node of the cache is taken.
 
+mod advertising;
+mod authentication;
+mod core;
+mod dial;
+mod links;
+mod nat_detection;
+mod paced;
+mod presence;
+mod probing;
+mod steps;
+
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
 
+use self::core::Core;
+pub(crate) use self::core::below;
+use self::links::Links;
+use self::nat_detection::NatDetection;
+use self::presence::LoggedIn;
+use self::steps::{Identity, Phase};
 use crate::crypto::keys::ServerPublicKey;
 use crate::event::LoginEvent;
-use crate::machine::{Input, Machine, Output, Time};
+#[cfg(doc)]
+use crate::event::LoginFailure;
+use crate::host_cache::HostCache;
+use crate::machine::{ConnectionId, Input, Machine, Output, Time, UdpSocket};
 use crate::parameters::Parameters;
 use crate::user::{Password, UserName};
+use crate::wire::datagram::Datagram;
+use crate::wire::super_node::{RegistrationRefusal, UserEntry};
 
 /// What a client is told before a login. A client value makes one login; the next needs a new one.
 #[derive(Clone, Debug)]
@@ -52,13 +111,42 @@ pub type ClientEvent = LoginEvent;
 #[derive(Debug)]
 pub struct Client {
     config: ClientConfig,
+    core: Core,
+    phase: Phase,
+    round: u32,
+    cache: HostCache,
+    local: Option<Ipv4Addr>,
+    nat: NatDetection,
+    nat_told: bool,
+    links: Links,
+    hosts_asked: usize,
+    identity: Option<Identity>,
+    refusal: Option<RegistrationRefusal>,
+    /// What happens once the user is logged in.
+    after: Option<LoggedIn>,
+    buddies: BTreeMap<UserName, UserEntry>,
 }
 
 impl Client {
     /// A client that has not begun to log in.
     #[must_use]
     pub fn new(config: ClientConfig) -> Self {
-        Self { config }
+        Self {
+            core: Core::new(config.parameters.clone(), config.seed),
+            phase: Phase::Idle,
+            round: 0,
+            cache: HostCache::new(&config.host_cache, config.parameters.host_cache_limit.get()),
+            local: config.local_address,
+            nat: NatDetection::default(),
+            nat_told: false,
+            links: Links::default(),
+            hosts_asked: 0,
+            identity: None,
+            refusal: None,
+            after: None,
+            buddies: BTreeMap::new(),
+            config,
+        }
     }
 
     /// The TCP ports that a client listens on where it can: its own, and those that firewalls let through.
@@ -70,13 +158,113 @@ impl Client {
     /// TCP connections that are established.
     #[must_use]
     pub fn connections(&self) -> usize {
-        0
+        self.links.count(links::Stage::Greeting)
     }
 
     /// Where the client stands: `idle`, `logging-in`, `logged-in`, `failed` or `logged-out`.
     #[must_use]
     pub fn state(&self) -> &'static str {
-        "idle"
+        match self.phase {
+            Phase::Idle => "idle",
+            Phase::Probing(_)
+            | Phase::Connecting { .. }
+            | Phase::Pausing(_)
+            | Phase::Authenticating(_)
+            | Phase::Registering => "logging-in",
+            Phase::LoggedIn => "logged-in",
+            Phase::Failed => "failed",
+            Phase::LoggedOut => "logged-out",
+        }
+    }
+
+    /// The host cache as it is now, for the next login.
+    #[must_use]
+    pub fn host_cache(&self) -> Vec<SocketAddrV4> {
+        self.cache.entries()
+    }
+
+    /// What super nodes told of the users on the buddy list: certificates that were verified.
+    #[must_use]
+    pub fn buddies(&self) -> &BTreeMap<UserName, UserEntry> {
+        &self.buddies
+    }
+
+    /// Nodes that can relay for this client, with their round trips where they were measured; the nearest
+    /// first.
+    #[must_use]
+    pub fn relay_candidates(&self) -> &[(SocketAddrV4, Option<Duration>)] {
+        self.after.as_ref().map_or(&[], LoggedIn::relay_candidates)
+    }
+
+    /// The backup connectivity list: nodes that answered an advertisement.
+    #[must_use]
+    pub fn backup_nodes(&self) -> &[SocketAddrV4] {
+        self.after.as_ref().map_or(&[], LoggedIn::backup_nodes)
+    }
+
+    fn datagram(&mut self, from: SocketAddrV4, message: Datagram) {
+        match message {
+            Datagram::ProbeAnswer { transaction, mapped, load } => {
+                if let Phase::Probing(probing) = &mut self.phase
+                    && let Some(answer) = probing.answer(&mut self.core, from, transaction, mapped, load)
+                {
+                    self.nat.observed(answer.from, answer.mapped);
+                } else if let Some(after) = &mut self.after {
+                    after.relay_answered(&self.core, from, transaction);
+                }
+            }
+            Datagram::TestAnswer { transaction } => self.nat.answered(&self.core, from, transaction),
+            Datagram::NobodyElse { transaction } => self.nat.nobody_else(&self.core, from, transaction),
+            Datagram::AdvertisementAnswer { transaction, mapped, hosts } => {
+                if let Some(after) = &mut self.after
+                    && after.advertisement_answered(&mut self.core, from, transaction, mapped)
+                {
+                    hosts.into_vec().into_iter().for_each(|host| self.cache.told(host));
+                }
+            }
+            // What only super nodes serve.
+            Datagram::Probe { .. }
+            | Datagram::ChangeAddress { .. }
+            | Datagram::ChangePort { .. }
+            | Datagram::AnswerFor { .. }
+            | Datagram::Advertisement { .. }
+            | Datagram::AdvertisementConfirmation { .. } => {}
+        }
+    }
+
+    fn connected(&mut self, connection: ConnectionId, local: SocketAddrV4) {
+        self.local.get_or_insert(*local.ip());
+        if let Phase::Authenticating(authentication) = &mut self.phase
+            && authentication.owns(connection)
+        {
+            authentication.connected(&self.core);
+        } else {
+            self.links.connected(&mut self.core, connection);
+        }
+    }
+
+    fn ended(&mut self, connection: ConnectionId) {
+        if let Phase::Authenticating(authentication) = &mut self.phase
+            && authentication.owns(connection)
+        {
+            let progress = authentication.not_reached(&mut self.core);
+            self.authentication_progress(progress);
+        } else {
+            self.links.not_reached(&mut self.core, connection);
+        }
+    }
+
+    fn data(&mut self, connection: ConnectionId, data: &[u8]) {
+        if let Phase::Authenticating(authentication) = &mut self.phase
+            && authentication.owns(connection)
+        {
+            let progress = authentication.data(&mut self.core, data);
+            self.authentication_progress(progress);
+        } else if let Some(news) = self.links.data(&mut self.core, connection, data) {
+            for piece in news {
+                self.news(piece);
+            }
+        }
     }
 }
 
@@ -84,21 +272,55 @@ impl Machine for Client {
     type Command = ClientCommand;
     type Event = ClientEvent;
 
-    fn handle(&mut self, _now: Time, _input: Input<'_, ClientCommand>) {}
+    fn handle(&mut self, now: Time, input: Input<'_, ClientCommand>) {
+        self.core.now = now;
+        match input {
+            Input::Datagram { socket: UdpSocket::Main, from, data } => {
+                if let Ok(message) = Datagram::from_payload(data) {
+                    self.datagram(from, message);
+                }
+            }
+            Input::Connected { connection, local } => self.connected(connection, local),
+            Input::ConnectFailed { connection, .. } | Input::Closed { connection, .. } => {
+                self.ended(connection);
+            }
+            // Nobody has a reason yet to connect to a client.
+            Input::Accepted { connection, .. } => self.core.close(connection),
+            Input::Data { connection, data } => self.data(connection, data),
+            Input::Datagram { socket: UdpSocket::Alternate, .. } | Input::Timeout => {}
+            Input::Command(ClientCommand::Login) => self.log_in(),
+            Input::Command(ClientCommand::Logout) => self.log_out(),
+        }
+        self.advance();
+    }
 
     fn poll_output(&mut self) -> Option<Output<ClientEvent>> {
-        None
+        self.core.poll_output()
     }
 
     fn next_timeout(&self) -> Option<Time> {
-        None
+        let phase = match &self.phase {
+            Phase::Idle | Phase::Failed | Phase::LoggedOut => return None,
+            Phase::Probing(probing) => probing.next_timeout(),
+            Phase::Pausing(until) => Some(*until),
+            Phase::Authenticating(authentication) => Some(authentication.next_timeout()),
+            Phase::LoggedIn => self.after.as_ref().and_then(LoggedIn::next_timeout),
+            Phase::Connecting { .. } | Phase::Registering => None,
+        };
+        [phase, self.nat.next_timeout(), self.links.next_timeout()].into_iter().flatten().min()
     }
 }
 
 /// The listening port that an installation with this seed chooses: 1024 to 65535.
+///
+/// # Panics
+///
+/// Never: the sum is less than 65,536.
 #[must_use]
 pub fn installation_port(seed: u64) -> u16 {
-    use rand_core::{RngCore, SeedableRng};
-    let mut random = rand_chacha::ChaCha20Rng::seed_from_u64(seed ^ 0x006c_6973_7465_6e00);
-    1_024 + u16::try_from(random.next_u32() % (65_536 - 1_024)).expect("less than 65,536")
+    use rand_core::SeedableRng;
+    // Not the login's own stream of random numbers, so that the port tells nothing of its keys.
+    let mut random = rand_chacha::ChaCha20Rng::seed_from_u64(seed);
+    random.set_stream(1);
+    1_024 + u16::try_from(below(&mut random, 65_536 - 1_024)).expect("less than 65,536")
 }

@@ -1,0 +1,100 @@
+//! AES with integrity under a session key: encrypt, then authenticate.
+//!
+//! The session key K itself encrypts nothing. For each of its two purposes an AES-256 key and an
+//! HMAC-SHA-256 key are derived from it; K is fresh for every request, so each derived key seals exactly one
+//! text, and AES in counter mode may begin at zero. The tag is the first 16 bytes of the HMAC over the
+//! ciphertext.
+
+use std::fmt;
+
+use aes::Aes256;
+use ctr::Ctr128BE;
+use ctr::cipher::{KeyIvInit, StreamCipher};
+use hmac::{Hmac, Mac};
+use rand_core::{CryptoRng, RngCore};
+use sha2::Sha256;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::wire::{DecodeError, Reader, Wire};
+
+/// Bytes that sealing adds.
+pub const TAG: usize = 16;
+
+/// The session key K of one request. Erased from memory when dropped.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct SessionKey([u8; 32]);
+
+/// What a text is sealed for. Each has keys of its own, so that an answer cannot pass for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// From client to server.
+    Request,
+    /// From server to client.
+    Answer,
+}
+
+impl SessionKey {
+    /// A new key.
+    pub fn generate(random: &mut (impl RngCore + CryptoRng)) -> Self {
+        let mut key = [0; 32];
+        random.fill_bytes(&mut key);
+        Self(key)
+    }
+
+    /// Encrypts and authenticates. Once per key and purpose.
+    #[must_use]
+    pub fn seal(&self, purpose: Purpose, text: &[u8]) -> Vec<u8> {
+        let mut sealed = text.to_vec();
+        self.cipher(purpose).apply_keystream(&mut sealed);
+        let tag = self.authenticator(purpose).chain_update(&sealed).finalize().into_bytes();
+        sealed.extend_from_slice(&tag[..TAG]);
+        sealed
+    }
+
+    /// Verifies and decrypts; `None` if it was not sealed with this key for this purpose.
+    #[must_use]
+    pub fn open(&self, purpose: Purpose, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (text, tag) = sealed.split_at_checked(sealed.len().checked_sub(TAG)?)?;
+        self.authenticator(purpose).chain_update(text).verify_truncated_left(tag).ok()?;
+        let mut text = Zeroizing::new(text.to_vec());
+        self.cipher(purpose).apply_keystream(&mut text);
+        Some(text)
+    }
+
+    fn cipher(&self, purpose: Purpose) -> Ctr128BE<Aes256> {
+        let key = self.derive(match purpose {
+            Purpose::Request => b"encrypt request",
+            Purpose::Answer => b"encrypt answer",
+        });
+        Ctr128BE::new((&*key).into(), &[0; 16].into())
+    }
+
+    fn authenticator(&self, purpose: Purpose) -> Hmac<Sha256> {
+        let key = self.derive(match purpose {
+            Purpose::Request => b"authenticate request",
+            Purpose::Answer => b"authenticate answer",
+        });
+        <Hmac<Sha256> as Mac>::new_from_slice(&*key).expect("HMAC takes a key of any length")
+    }
+
+    fn derive(&self, label: &[u8]) -> Zeroizing<[u8; 32]> {
+        let mac = <Hmac<Sha256> as Mac>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
+        Zeroizing::new(mac.chain_update(label).finalize().into_bytes().into())
+    }
+}
+
+impl fmt::Debug for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionKey(..)")
+    }
+}
+
+impl Wire for SessionKey {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.0.put(out);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self(<[u8; 32]>::take(from)?))
+    }
+}
