@@ -2,6 +2,8 @@
 //!
 //! Needs root, `ip`, `nft` and `iptables`.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod nat_common;
 
 use std::net::{Ipv4Addr, SocketAddrV4};

@@ -57,6 +57,10 @@ struct File {
 
 impl Catalogue {
     /// The profiles that come with labctl.
+    ///
+    /// # Panics
+    ///
+    /// Never: a test reads every one of them.
     #[must_use]
     pub fn shipped() -> Self {
         let files = |folder| {

@@ -7,6 +7,7 @@
 //! ```
 #![allow(dead_code, reason = "each test binary uses its own part of it")]
 
+pub mod raw;
 pub mod tcp;
 pub mod udp;
 
@@ -102,7 +103,12 @@ impl World {
             Some(outer) => {
                 let network = u32::from(outer.context.inside.network);
                 // Hosts are counted from 2, gateways from 200.
-                (outer.namespace.clone(), Ipv4Addr::from(network + 1), Ipv4Addr::from(network + 200), "gw")
+                (
+                    outer.namespace.clone(),
+                    Ipv4Addr::from(network + 1),
+                    Ipv4Addr::from(network + 200 + u32::from(number)),
+                    "gw",
+                )
             }
         };
         let port = format!("{port}{number}");
@@ -187,6 +193,10 @@ impl Drop for World {
 impl Gateway {
     /// Gives the gateway these profiles, as `nft`, `iptables-restore` and `/proc/sys` take them.
     pub fn apply(&self, nat: &NatProfile, firewall: &FirewallProfile) {
+        // As in a lab: frames between hosts of a site pass no rules.
+        inside(&self.namespace, || {
+            let _ = std::fs::write("/proc/sys/net/bridge/bridge-nf-call-iptables", "0");
+        });
         let GatewayRules { nft, iptables, sysctls } = gateway_rules(nat, firewall, &self.context);
         for (path, value) in &sysctls {
             write_setting(&self.namespace, path, value);

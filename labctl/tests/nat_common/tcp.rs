@@ -88,6 +88,11 @@ impl Servers {
         }
     }
 
+    /// Sends a SYN from a server. The connection is given up when the socket is dropped.
+    pub fn call(&self, outside: SocketAddrV4, from: (Ipv4Addr, u16)) -> Socket {
+        begin(&self.namespace, SocketAddrV4::new(from.0, from.1), outside)
+    }
+
     /// Whether a connection from a server reaches `client` at `outside`. A byte over the open connection,
     /// sent after the SYN, tells that the SYN has had its time.
     pub fn reaches(
@@ -142,6 +147,14 @@ pub fn listen(namespace: &str, end: SocketAddrV4) -> TcpListener {
     let socket = bound(namespace, end);
     socket.listen(1024).unwrap();
     socket.into()
+}
+
+/// Sends a SYN. The connection is given up when the socket is dropped.
+pub fn begin(namespace: &str, from: SocketAddrV4, to: SocketAddrV4) -> Socket {
+    let socket = bound(namespace, from);
+    socket.set_nonblocking(true).unwrap();
+    let _ = socket.connect(&SocketAddr::V4(to).into());
+    socket
 }
 
 pub fn connect(namespace: &str, from: SocketAddrV4, to: SocketAddrV4) -> TcpStream {

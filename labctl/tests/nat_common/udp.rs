@@ -109,7 +109,7 @@ pub fn socket(namespace: &str, end: SocketAddrV4) -> UdpSocket {
 
 /// The next packet and its sender.
 pub fn receive(socket: &UdpSocket) -> (Vec<u8>, SocketAddrV4) {
-    let mut buffer = [0; 65_536];
+    let mut buffer = [0; 4096];
     let (length, from) = socket.recv_from(&mut buffer).expect("a packet that must come");
     let std::net::SocketAddr::V4(from) = from else { panic!("IPv6") };
     (buffer[..length].to_vec(), from)

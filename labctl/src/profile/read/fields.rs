@@ -111,14 +111,11 @@ impl<'t, 'p> Fields<'t, 'p> {
         let Value::Text(found) = &tree.value else {
             return self.wrong(tree, expected, format!("one of: {}", list(words)));
         };
-        let known = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(found));
-        match known {
-            Some((_, value)) => Some(*value),
-            None => {
-                let mend = did_you_mean(found, words.iter().map(|(word, _)| *word).collect::<Vec<_>>());
-                self.wrong(tree, expected, mend)
-            }
+        if let Some((_, value)) = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(found)) {
+            return Some(*value);
         }
+        let mend = did_you_mean(found, words.iter().map(|(word, _)| *word).collect::<Vec<_>>());
+        self.wrong(tree, expected, mend)
     }
 
     /// The word of a key, or `default` where the key is absent.

@@ -101,9 +101,9 @@ fn contradictions(rule: &Rule, answer: bool, tree: &Tree, problems: &mut Vec<Pro
         problems.push(Problem::new(tree.at, format!("a firewall rule: {message}")).mend(mend));
     };
     let has_ports = matches!(packets.protocol, Some(Protocol::Tcp | Protocol::Udp));
-    if !(packets.source_ports.ranges().is_empty() && packets.destination_ports.ranges().is_empty())
-        && !has_ports
-    {
+    let names_ports =
+        !packets.source_ports.ranges().is_empty() || !packets.destination_ports.ranges().is_empty();
+    if names_ports && !has_ports {
         wrong("ports without a protocol that has ports", "add 'protocol: tcp' or 'protocol: udp'");
     }
     if packets.icmp_type.is_some() && packets.protocol != Some(Protocol::Icmp) {
