@@ -94,25 +94,27 @@ pub async fn up(
 }
 
 fn starts_at_once() -> usize {
-    STARTS_PER_PROCESSOR * std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+    std::env::var("STARTS").ok().and_then(|s| s.parse().ok()).unwrap_or(STARTS_PER_PROCESSOR) * std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// Looks whether the lab can be made, and takes its lock.
 async fn claim(runtime: &dyn Runtime, plan: &Plan) -> Result<LabLock, LabError> {
-    if let Some(found) = find_lab(runtime, &plan.lab).await? {
-        return Err(in_the_way(found));
-    }
+    refuse_what_is_there(runtime, plan, false).await?;
     doctor::examine(Ok(runtime), Some(plan)).await.require()?;
     let lock = LabLock::acquire(&plan.lab)?;
     // Another labctl may have been quicker between the look and the lock.
-    match find_lab(runtime, &plan.lab).await? {
-        Some(mut found) if found.has_anything() => {
-            drop(lock);
-            found.changing = None;
-            Err(in_the_way(found))
-        }
-        _ => Ok(lock),
+    refuse_what_is_there(runtime, plan, true).await?;
+    Ok(lock)
+}
+
+/// Fails if there is anything of a lab of that name, or if another labctl works on one. A lock that nobody
+/// holds is nothing.
+async fn refuse_what_is_there(runtime: &dyn Runtime, plan: &Plan, ours: bool) -> Result<(), LabError> {
+    let Some(mut found) = find_lab(runtime, &plan.lab).await? else { return Ok(()) };
+    if ours {
+        found.changing = None;
     }
+    if found.has_anything() || found.changing.is_some() { Err(in_the_way(found)) } else { Ok(()) }
 }
 
 fn in_the_way(found: FoundLab) -> LabError {
