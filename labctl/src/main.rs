@@ -24,6 +24,8 @@ enum Command {
     Logs(cli::logs::LogsArgs),
     Down(cli::down::DownArgs),
     Doctor(cli::doctor::DoctorArgs),
+    Experiment(cli::experiment::ExperimentArgs),
+    Reproduce(cli::reproduce::ReproduceArgs),
     /// The background process of a lab.
     #[command(hide = true)]
     Engine(cli::engine::Arguments),
@@ -43,6 +45,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Logs(args) => cli::logs::run(args).await,
             Command::Down(args) => cli::down::run(args).await,
             Command::Doctor(args) => cli::doctor::run(args).await,
+            Command::Experiment(args) => cli::experiment::run(args).await,
+            Command::Reproduce(args) => cli::reproduce::run(args).await,
             Command::Engine(_) => unreachable!("it ran above"),
         }
     })

@@ -48,6 +48,18 @@ pub enum NetError {
         /// The name asked for.
         interface: String,
     },
+    /// An interface is up and still cannot send.
+    #[error(
+        "interface '{interface}' of namespace '{namespace}' does not come into operation: its state is {state}"
+    )]
+    NotOperational {
+        /// Where.
+        namespace: String,
+        /// Which.
+        interface: String,
+        /// What the kernel says of it.
+        state: String,
+    },
     /// A link that should be made has an end that exists already.
     #[error("a link '{interface}' exists already, in namespace '{namespace}' or at its other end")]
     LinkExists {

@@ -92,4 +92,10 @@ impl Gateway {
         let interface = name.to_owned();
         self.namespace.run_async(move || offload::turn_off(&interface)).await?
     }
+
+    /// Waits until a port of `lan` and `lan` itself, which follows its ports, can send.
+    pub(super) async fn wait_operational(&self, port: &str) -> Result<(), NetError> {
+        self.netlink.wait_operational(port).await?;
+        self.netlink.wait_operational(INSIDE).await
+    }
 }

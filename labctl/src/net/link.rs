@@ -1,9 +1,10 @@
 //! Links: veth pairs whose ends are made where they belong, and bridges.
 
 use std::os::fd::{AsFd, AsRawFd};
+use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
-use netlink_packet_route::link::{BridgeStpState, InfoData, InfoVeth};
+use netlink_packet_route::link::{BridgeStpState, InfoData, InfoVeth, LinkAttribute, LinkMessage, State};
 use nix::libc;
 use rtnetlink::{LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth};
 use sha2::{Digest, Sha256};
@@ -12,6 +13,11 @@ use super::{NetError, NetNs, Netlink};
 
 /// Bytes in an IP packet at most, as on Ethernet.
 pub const MTU: u32 = 1500;
+
+/// How long an interface may take until it can send. The kernel notes changes once a second at least.
+const OPERATIONAL_LIMIT: Duration = Duration::from_secs(10);
+/// How often it is looked, on kernels on which looking does not help.
+const OPERATIONAL_STEP: Duration = Duration::from_millis(10);
 
 /// Number of an interface within its namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -128,16 +134,20 @@ impl Netlink {
 
     /// The number of an interface.
     pub async fn link_index(&self, name: &str) -> Result<InterfaceIndex, NetError> {
-        self.find_link(name).await?.ok_or_else(|| NetError::NoInterface {
-            namespace: self.namespace().to_owned(),
-            interface: name.to_owned(),
-        })
+        self.find_link(name).await?.ok_or_else(|| self.no_interface(name))
+    }
+
+    fn no_interface(&self, name: &str) -> NetError {
+        NetError::NoInterface { namespace: self.namespace().to_owned(), interface: name.to_owned() }
     }
 
     async fn find_link(&self, name: &str) -> Result<Option<InterfaceIndex>, NetError> {
-        let found = self.handle.link().get().match_name(name).execute().try_next().await;
-        match found {
-            Ok(link) => Ok(link.map(|link| InterfaceIndex(link.header.index))),
+        Ok(self.get_link(name).await?.map(|link| InterfaceIndex(link.header.index)))
+    }
+
+    async fn get_link(&self, name: &str) -> Result<Option<LinkMessage>, NetError> {
+        match self.handle.link().get().match_name(name).execute().try_next().await {
+            Ok(link) => Ok(link),
             Err(rtnetlink::Error::NetlinkError(error)) if error.raw_code() == -libc::ENODEV => Ok(None),
             Err(error) => Err(self.failed(format!("look up the interface '{name}'"), &error)),
         }
@@ -163,6 +173,31 @@ impl Netlink {
             .execute()
             .await
             .map_err(|error| self.failed(format!("bring interface {index} up"), &error))
+    }
+
+    /// Waits until an interface can send, which is not at once when the other end of its pair comes up: the
+    /// kernel notes that later, up to a second later, and until then throws away what is to be sent. Asking
+    /// for the state makes newer kernels (6.8 and later) note it right away.
+    pub async fn wait_operational(&self, name: &str) -> Result<(), NetError> {
+        let deadline = Instant::now() + OPERATIONAL_LIMIT;
+        loop {
+            let link = self.get_link(name).await?.ok_or_else(|| self.no_interface(name))?;
+            let state = link.attributes.iter().find_map(|attribute| match attribute {
+                LinkAttribute::OperState(state) => Some(*state),
+                _ => None,
+            });
+            if matches!(state, Some(State::Up | State::Unknown)) {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(NetError::NotOperational {
+                    namespace: self.namespace().to_owned(),
+                    interface: name.to_owned(),
+                    state: format!("{state:?}"),
+                });
+            }
+            tokio::time::sleep(OPERATIONAL_STEP).await;
+        }
     }
 
     /// Brings the loopback interface up, which has number 1 in every namespace.

@@ -133,9 +133,10 @@ impl NetNs {
                 let _ = sender.send(outcome);
             })
             .map_err(|source| NetError::Thread { name: self.name.to_string(), source })?;
-        match receiver.await.expect("the thread sends its outcome even if the closure panics") {
-            Ok(outcome) => outcome,
-            Err(payload) => panic::resume_unwind(payload),
+        match receiver.await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(payload)) => panic::resume_unwind(payload),
+            Err(_) => unreachable!("the thread sends its outcome even if the closure panics"),
         }
     }
 

@@ -81,3 +81,12 @@ pub fn set_no_enobufs(socket: &impl AsFd) -> io::Result<()> {
     };
     Errno::result(result).map(drop).map_err(io::Error::from)
 }
+
+/// Lets the calling thread run as soon as it has something to do, before all ordinary threads.
+pub fn schedule_first() -> io::Result<()> {
+    // The lowest of the real-time priorities is above every ordinary thread.
+    let parameters = libc::sched_param { sched_priority: 1 };
+    // SAFETY: 0 is the calling thread; the structure is read during the call only.
+    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_RR, &raw const parameters) };
+    Errno::result(result).map(drop).map_err(io::Error::from)
+}

@@ -42,7 +42,8 @@ pub(super) struct Downstream<'a> {
     pub next_hop: Ipv4Addr,
 }
 
-/// Links a namespace to what it hangs off, and gives it its addresses and its default route.
+/// Links a namespace to what it hangs off, and gives it its addresses and its default route. When it
+/// returns, packets can pass both ways.
 pub(super) async fn connect(uplink: Uplink<'_>, down: Downstream<'_>) -> Result<(), NetError> {
     let far = VethEnd::new(down.namespace, down.place, down.interface);
     let far_mac = far.mac;
@@ -58,7 +59,12 @@ pub(super) async fn connect(uplink: Uplink<'_>, down: Downstream<'_>) -> Result<
     let (offloads, configured) = tokio::join!(offloads, configured);
     tracing::debug!(name = down.name, place = down.place, mac = ?far_mac, "linked");
     offloads??;
-    configured
+    configured?;
+    match uplink {
+        Uplink::Wan { core, .. } => core.wait_operational(down.name).await?,
+        Uplink::Lan(gateway) => gateway.wait_operational(down.name).await?,
+    }
+    down.netlink.wait_operational(down.interface).await
 }
 
 async fn configure(down: Downstream<'_>, upstream: Option<Mac>) -> Result<(), NetError> {

@@ -112,14 +112,14 @@ impl Hosts {
 /// Public addresses that nobody has, chosen by the seed from 198.19.128.0/17, each once.
 pub(super) fn unassigned(seed: u64, count: usize) -> Vec<Ipv4Addr> {
     /// Addresses of the /17, without the first and the last.
-    const SIZE: u64 = (1 << 15) - 2;
+    const SIZE: u32 = (1 << 15) - 2;
     let base = Ipv4Addr::new(198, 19, 128, 1).to_bits();
-    let mut seen = HashSet::new();
-    // More than half of them are never asked for, so that a free one is soon found.
+    let mut taken = HashSet::new();
+    assert!(count < SIZE as usize / 2, "a parameter file allows no host cache of {count} entries");
     (0_u32..)
-        .map(|number| derive_seed(seed, "unassigned", &number.to_string()) % SIZE)
-        .filter(|offset| seen.insert(*offset))
-        .take(count.min(SIZE as usize / 2))
+        .map(|number| derive_seed(seed, "unassigned", &number.to_string()) % u64::from(SIZE))
+        .filter(|offset| taken.insert(*offset))
+        .take(count)
         .map(|offset| Ipv4Addr::from_bits(base + u32::try_from(offset).expect("below SIZE")))
         .collect()
 }

@@ -4,6 +4,8 @@
 mod addresses;
 mod make;
 mod seeds;
+#[cfg(test)]
+mod tests;
 mod times;
 
 use std::collections::BTreeMap;

@@ -8,7 +8,6 @@ fn parse<E: de::Error>(text: &str) -> Result<Duration, E> {
     humantime::parse_duration(text).map_err(de::Error::custom)
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
 pub(super) fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&humantime::format_duration(*time))
 }

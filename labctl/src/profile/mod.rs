@@ -21,5 +21,9 @@ pub use firewall::{
     Action, Chain, ConnectionState, FirewallProfile, PacketMatch, Policy, Ports, Protocol, Reject, Rule, Side,
 };
 pub use rules::{GatewayContext, GatewayRules, gateway_rules};
+pub use words::Trait;
+
+#[cfg(test)]
+mod tests;
 
 pub(crate) use read::{inline_firewall, inline_nat};

@@ -84,6 +84,10 @@ impl<'t> Item<'t> {
 
     /// Reports that the value is of the wrong kind.
     pub(crate) fn expected(&self, expected: &str, mend: impl Into<String>) {
+        let mut mend = mend.into();
+        if mend.is_empty() {
+            mend = format!("write {expected}");
+        }
         self.report(format_args!("expected {expected}, found {}", self.tree.value.describe()), mend);
     }
 

@@ -53,11 +53,7 @@ pub fn load(path: &Path, catalogue: &Catalogue, overrides: &Overrides) -> Result
             let shipped = (error.kind() == io::ErrorKind::NotFound).then(|| find_shipped(path)).flatten();
             return match shipped {
                 Some(text) => parse_beside(text, &name, None, catalogue, overrides),
-                None => Err(TopologyErrors::Read {
-                    path: path.to_owned(),
-                    source: error,
-                    shipped: shipped_names(),
-                }),
+                None => Err(TopologyErrors::Read { path: path.to_owned(), error, shipped: shipped_names() }),
             };
         }
     };
@@ -113,9 +109,8 @@ fn parse_beside(
         return Err(TopologyErrors::TooLarge { path: name.into(), limit: MAX_BYTES });
     }
     let mut sources = vec![Source { name: name.to_owned(), text: text.to_owned() }];
-    sources.extend(
-        overrides.set.iter().map(|set| Source { name: set.source_name(), text: set.text().to_owned() }),
-    );
+    // The name of such a source shows its value, so that there is no line to show.
+    sources.extend(overrides.set.iter().map(|set| Source { name: set.source_name(), text: String::new() }));
     let (topology, problems) = check(text, beside, catalogue, overrides);
     match topology {
         Some(topology) if problems.is_empty() => Ok(topology),

@@ -1,5 +1,5 @@
-//! Topology YAML -> [`Topology`]: parse and validate. Every error has file:line:column, the offending
-//! line and the mend. A [`Topology`] is valid: what uses it checks nothing again.
+//! Topology YAML -> [`Topology`]: parse and validate. Every error has its file, line and column, the
+//! offending line and the mend. A [`Topology`] is valid: what uses it checks nothing again.
 //!
 //! [`load`] takes a path or the name of a shipped topology, [`parse`] takes text. The steps are: text to a
 //! tree with places (`document`), the tree to sections (`read`), sections to a topology (`resolve`).
@@ -15,6 +15,8 @@ mod read;
 mod resolve;
 mod set;
 mod subnet;
+#[cfg(test)]
+mod tests;
 mod units;
 
 use std::collections::BTreeMap;

@@ -36,12 +36,12 @@ pub(crate) struct Source {
 #[derive(Debug, thiserror::Error)]
 pub enum TopologyErrors {
     /// The file cannot be read.
-    #[error("cannot read the topology {}: {source}\nmend: give the path of a topology file, or the name of a shipped one: {shipped}", path.display())]
+    #[error("cannot read the topology {}: {error}\nmend: give the path of a topology file, or the name of a shipped one: {shipped}", path.display())]
     Read {
         /// The path as given.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        error: std::io::Error,
         /// The shipped topologies.
         shipped: String,
     },
@@ -126,7 +126,7 @@ impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.list.iter().enumerate() {
             if index > 0 {
-                f.write_str("\nerror: ")?;
+                f.write_str("\n\nerror: ")?;
             }
             self.write(problem, f)?;
         }
@@ -143,17 +143,16 @@ impl Problems {
         let source = self.sources.get(source);
         let name = source.map_or("topology", |source| source.name.as_str());
         let text = source
-            // A value given by `--set` is shown whole by its source's name.
-            .filter(|_| problem.at.source == 0 && column > 0)
+            .filter(|_| column > 0)
             .and_then(|source| line.checked_sub(1).and_then(|index| source.text.lines().nth(index)));
         if let Some(text) = text {
             writeln!(f, "{name}:{line}:{column}: {}", problem.message)?;
             write_line(text, line, column, width, f)?;
         } else {
-            writeln!(f, "{name}: {}", problem.message)?;
+            write!(f, "{name}: {}", problem.message)?;
         }
         if !problem.mend.is_empty() {
-            writeln!(f, "mend: {}", problem.mend)?;
+            write!(f, "\nmend: {}", problem.mend)?;
         }
         Ok(())
     }
@@ -170,12 +169,15 @@ fn write_line(
     // Control characters, which a terminal would obey, are shown as spaces.
     let characters: Vec<char> = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let start = (column - 1).min(characters.len());
-    let first = if start < SHOWN / 2 { 0 } else { start - SHOWN / 4 };
+    let first = if characters.len() <= SHOWN { 0 } else { start.saturating_sub(SHOWN / 2) };
     let last = characters.len().min(first + SHOWN);
     let shown: String = characters[first..last].iter().collect();
     let carets = width.min(last.saturating_sub(start)).max(1);
-    writeln!(f, "{line:>5} | {shown}")?;
-    writeln!(f, "{:>5} | {:indent$}{:^<carets$}", "", "", "", indent = start - first)
+    // Three dots stand for what is cut off on the left; they move the carets.
+    let dots = if first > 0 { "..." } else { "" };
+    writeln!(f, "{line:>5} | {dots}{shown}")?;
+    let indent = start - first + dots.len();
+    write!(f, "{:>5} | {:indent$}{:^<carets$}", "", "", "")
 }
 
 /// The word of `known` that `found` was probably meant to be.
@@ -193,18 +195,12 @@ pub(crate) fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>)
 
 /// The mend for a word that is none of `known`: the nearest one, or all of them.
 pub(crate) fn did_you_mean<'a>(found: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
-    match nearest(found, known.clone()) {
-        Some(word) => format!("did you mean '{word}'?"),
-        None => {
-            let mut known: Vec<_> = known.into_iter().collect();
-            known.sort_unstable();
-            if known.is_empty() {
-                "there is none".to_owned()
-            } else {
-                format!("one of: {}", known.join(", "))
-            }
-        }
+    if let Some(word) = nearest(found, known.clone()) {
+        return format!("did you mean '{word}'?");
     }
+    let mut known: Vec<_> = known.into_iter().collect();
+    known.sort_unstable();
+    if known.is_empty() { "there is none".to_owned() } else { format!("one of: {}", known.join(", ")) }
 }
 
 #[cfg(test)]
@@ -229,7 +225,7 @@ mod tests {
         let shown = Problems::new(vec![source], vec![problem]).to_string();
         assert_eq!(
             shown,
-            "t.yaml:3:13: site a: unknown nat 'cone'\n    3 |   a: { nat: cone }\n      |             ^^^^\nmend: did you mean 'full-cone'?\n"
+            "t.yaml:3:13: site a: unknown nat 'cone'\n    3 |   a: { nat: cone }\n      |             ^^^^\nmend: did you mean 'full-cone'?"
         );
     }
 

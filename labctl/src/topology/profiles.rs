@@ -43,10 +43,7 @@ pub(super) fn firewall(
     let name = item.text("the name of a profile, or a block of rules")?;
     let found = catalogue.firewall(name.value);
     if found.is_none() {
-        let mend = format!(
-            "{} `labctl firewall list` shows all profiles",
-            did_you_mean(name.value, catalogue.firewall_names())
-        );
+        let mend = did_you_mean(name.value, catalogue.firewall_names());
         gateway.report(name.at, format_args!("unknown firewall '{}'", name.value), mend);
     }
     found.cloned()

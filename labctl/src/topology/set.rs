@@ -42,11 +42,6 @@ impl Setting {
         format!("--set {}={}", self.path.join("."), self.value)
     }
 
-    /// Its value's text.
-    pub(super) fn text(&self) -> &str {
-        &self.value
-    }
-
     /// Sets the value; keys that are not there yet are made. `source` is its index among the texts.
     pub(super) fn apply(&self, tree: &mut Tree, source: usize) -> Result<(), Problem> {
         let value = Tree::parse(&self.value, source)?;

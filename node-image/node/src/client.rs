@@ -282,7 +282,7 @@ async fn session(
         shared.tell(now, LoginEvent::Failed { reason, detail });
     }
     *shared.phase() = Phase::Ending;
-    info!("logged out");
+    info!("session ends; its ports are free");
 }
 
 /// The answer to a login: NDJSON, a line for each event, as it happens. If it is dropped before the last

@@ -22,8 +22,8 @@ use crate::client::{ClientNode, LoginRefused};
 use crate::driver::Stopped;
 use crate::node::{Node, Running};
 
-/// The longest body of a call. A login with a full host cache and a thousand buddies has a tenth of it.
-const BODY_LIMIT: usize = 512 * 1024;
+/// The longest body of a call. A login with a full host cache and a thousand buddies has half of it.
+const BODY_LIMIT: usize = 128 * 1024;
 
 /// The control socket could not be made.
 #[derive(Debug, thiserror::Error)]

@@ -41,6 +41,10 @@ pub enum CertificateError {
 
 impl Certificate {
     /// Certifies that `user` has `public_key`.
+    ///
+    /// # Panics
+    ///
+    /// Never: a signature is as long as the modulus, which has at most 2,048 bits.
     pub fn issue(
         keys: &ServerKeyPair,
         random: &mut ChaCha20Rng,
@@ -48,10 +52,10 @@ impl Certificate {
         public_key: ClientPublicKey,
         issued: u64,
     ) -> Self {
-        let issuer = keys.public().id();
-        let signature = keys.sign(random, &signed_bytes(&user, &public_key, issued, issuer));
+        let signer = keys.public().id();
+        let signature = keys.sign(random, &signed_bytes(&user, &public_key, issued, signer));
         let signature = Signature::new(signature).expect("a signature is as long as the modulus");
-        Self { user, public_key, issued, issuer, signature }
+        Self { user, public_key, issued, issuer: signer, signature }
     }
 
     /// Verifies the signature against the known login servers' keys.
@@ -91,12 +95,12 @@ impl Certificate {
     }
 }
 
-fn signed_bytes(user: &UserName, public_key: &ClientPublicKey, issued: u64, issuer: KeyId) -> Vec<u8> {
+fn signed_bytes(user: &UserName, public_key: &ClientPublicKey, issued: u64, signer: KeyId) -> Vec<u8> {
     let mut bytes = b"certificate".to_vec();
     user.put(&mut bytes);
     public_key.put(&mut bytes);
     issued.put(&mut bytes);
-    issuer.put(&mut bytes);
+    signer.put(&mut bytes);
     bytes
 }
 

@@ -127,7 +127,7 @@ impl LoginServer {
         }
         while let Some(session) = self.sessions.get_mut(&connection) {
             let from = session.from;
-            let step = match session.stream.next::<ToLoginServer>() {
+            let step = match session.stream.next_message::<ToLoginServer>() {
                 Ok(None) => return,
                 Ok(Some(ToLoginServer::Register { block })) => self.register(connection, block.as_slice()),
                 Ok(Some(ToLoginServer::Login { key, sealed })) => {

@@ -263,3 +263,52 @@ impl Parameters {
         ports
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file() -> ParameterFile {
+        serde_yaml::from_str(include_str!("../../parameters/skype-2006.yaml")).expect("the file is one")
+    }
+
+    #[test]
+    fn the_shipped_file_gives_values_and_survives_json() {
+        let file = file();
+        assert_eq!(file.name, "skype-2006");
+        let parameters = file.parameters().expect("all values are within their ranges");
+        assert_eq!(parameters.answer_timeout.duration(), Duration::from_secs(5));
+        let json = serde_json::to_string(&parameters).expect("numbers");
+        assert_eq!(serde_json::from_str::<Parameters>(&json).expect("the same"), parameters);
+        assert_eq!(parameters.listening_ports(4_000), [4_000, 80, 443]);
+        assert_eq!(parameters.listening_ports(443), [443, 80]);
+    }
+
+    #[test]
+    fn another_unit_is_refused_with_the_mend() {
+        let mut file = file();
+        file.rounds.unit = Unit::Ms;
+        let message = file.parameters().expect_err("rounds are no milliseconds").to_string();
+        assert_eq!(
+            message,
+            "parameter `rounds` is given in ms; it is counted in rounds: convert the value and write `unit: rounds`"
+        );
+    }
+
+    #[test]
+    fn a_value_out_of_its_range_is_refused() {
+        let mut file = file();
+        file.udp_probe_interval.value.0 = 0;
+        let message = file.parameters().expect_err("no pause at all").to_string();
+        assert_eq!(message, "parameter `udp_probe_interval` is 0; it must be between 1 and 600000");
+    }
+
+    #[test]
+    fn a_parameter_that_does_not_exist_is_refused() {
+        let text = format!(
+            "{}\nspeed: {{ value: 1, unit: ms, source: open, why: none }}\n",
+            include_str!("../../parameters/skype-2006.yaml")
+        );
+        assert!(serde_yaml::from_str::<ParameterFile>(&text).is_err());
+    }
+}

@@ -97,3 +97,17 @@ impl fmt::Debug for Password {
         f.write_str("Password(..)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_short_and_visible() {
+        assert_eq!(UserName::new("alice").unwrap().to_string(), "alice");
+        for bad in ["", "two words", "gr\u{fc}n", "a\n", &"x".repeat(33)] {
+            let message = UserName::new(bad).unwrap_err().to_string();
+            assert!(message.contains("1 to 32 visible ASCII characters"), "{message}");
+        }
+    }
+}

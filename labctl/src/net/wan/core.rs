@@ -111,6 +111,11 @@ impl Core {
         }
         Ok(near.mac)
     }
+
+    /// Waits until the link to an attachment can send.
+    pub(in crate::net) async fn wait_operational(&self, name: &str) -> Result<(), NetError> {
+        self.netlink.wait_operational(name).await
+    }
 }
 
 fn find<'a>(plan: &'a WanPlan, name: &str) -> Result<(AttachmentId, &'a Attachment), NetError> {

@@ -20,7 +20,7 @@ use super::model::{Fate, Impairment, Model};
 use super::nfqueue::{KernelDrops, Packet, PacketRef, QueueSocket, Verdict, kernel_drops};
 use super::{AttachmentId, QUEUES};
 use crate::names::NodeName;
-use crate::net::{NetError, NetNs};
+use crate::net::{NetError, NetNs, sys};
 use crate::plan::WanPlan;
 
 /// Packets that are taken before it is looked what is due.
@@ -52,6 +52,11 @@ pub fn run(
     let signals = take_signals().map_err(fail("take signals"))?;
     // The kernel may otherwise wake us 50 us late, to save power.
     prctl::set_timerslack(1).map_err(|error| fail("set the timer slack")(error.into()))?;
+    // A busy machine would otherwise add its own delays, of milliseconds, to those of the plan. The kernel
+    // keeps a share of the time for others, whatever the traffic.
+    if let Err(error) = sys::schedule_first() {
+        tracing::warn!(%error, "no real-time priority: delays are less exact when the machine is busy");
+    }
     let mut engine = Engine {
         queues: QueueSocket::bind(QUEUES)?,
         model: Model::new(plan),

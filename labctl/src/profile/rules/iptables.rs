@@ -28,7 +28,7 @@ pub(super) fn restore(firewall: &FirewallProfile, gateway: &GatewayContext) -> S
 }
 
 /// One rule as `-A CHAIN ...`.
-pub(crate) fn line(rule: &Rule, gateway: &GatewayContext) -> String {
+fn line(rule: &Rule, gateway: &GatewayContext) -> String {
     let mut text = format!("-A {}", rule.chain.word());
     matches(&rule.packets, gateway, &mut text);
     if let Some(comment) = &rule.comment {

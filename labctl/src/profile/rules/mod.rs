@@ -58,3 +58,11 @@ pub fn gateway_rules(nat: &NatProfile, firewall: &FirewallProfile, gateway: &Gat
         sysctls: settings::sysctls(nat.behaviour.as_ref()),
     }
 }
+
+impl FirewallProfile {
+    /// The firewall alone, for `iptables-restore`; empty if everything passes.
+    #[must_use]
+    pub fn rules(&self, gateway: &GatewayContext) -> String {
+        iptables::restore(self, gateway)
+    }
+}

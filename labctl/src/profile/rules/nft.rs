@@ -1,11 +1,14 @@
 //! The table `ip labctl` of a gateway.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
 use super::transport::Transport;
 use super::{GatewayContext, allocation, refresh};
-use crate::profile::behaviour::{Forward, Forwarded, Fragments, Hairpin, IcmpErrors, NatBehaviour, Refresh};
+use crate::profile::behaviour::{
+    Forward, Forwarded, Fragments, Hairpin, IcmpErrors, Mapping, NatBehaviour, Refresh,
+};
 
 /// Mark of the packets whose checksum must be taken out again, see [`allocation`].
 pub(super) const MARK: &str = "0x6c616273";
@@ -40,7 +43,9 @@ fn gateway_itself(gateway: &GatewayContext, text: &mut String) {
 fn translating(nat: &NatBehaviour, gateway: &GatewayContext, text: &mut String) {
     let transports = Transport::of(nat);
     let forwards = Forwards::of(nat, gateway);
-    for name in ["unsolicited", "filtered", "invalid", "no_port", "sent", "received", "hairpinned"] {
+    for name in
+        ["unsolicited", "filtered", "invalid", "no_port", "sent", "received", "hairpinned", "fragments"]
+    {
         let _ = writeln!(text, "\tcounter {name} {{ }}");
     }
     text.push('\n');
@@ -50,7 +55,7 @@ fn translating(nat: &NatBehaviour, gateway: &GatewayContext, text: &mut String) 
     if nat.fragments == Fragments::Drop {
         // Before they are put together.
         let _ = writeln!(text, "\tchain fragments {{\n\t\ttype filter hook prerouting priority -450");
-        let _ = writeln!(text, "\t\tip frag-off & 0x3fff != 0 drop\n\t}}\n");
+        let _ = writeln!(text, "\t\tip frag-off & 0x3fff != 0 counter name fragments drop\n\t}}\n");
     }
     arriving(nat, &transports, &forwards, gateway, text);
     inwards(nat, &transports, &forwards, gateway, text);
@@ -116,10 +121,20 @@ fn sets(transport: &Transport, forwards: &Forwards, gateway: &GatewayContext, te
             forwarded.iter().map(move |(from, host, to)| format!("{address} . {from} : {host} . {to}"))
         })
         .collect();
-    let _ = writeln!(
-        text,
-        "\tmap {p}_inside {{\n\t\ttype {inside_type} : {end}\n\t\tsize {size}\n\t\t{flags}\n\t}}\n"
-    );
+    // From there, an inside endpoint sends with its forwarded port, the first where it has several.
+    let mut forwarded_ends = BTreeMap::new();
+    if let (Mapping::EndpointIndependent, Some(address)) = (transport.mapping, gateway.outside.first()) {
+        for (from, host, to) in &forwarded {
+            forwarded_ends.entry((*host, *to)).or_insert((*address, *from));
+        }
+    }
+    let inside: Vec<_> = forwarded_ends
+        .iter()
+        .map(|((host, to), (address, from))| format!("{host} . {to} : {address} . {from}"))
+        .collect();
+    let _ =
+        writeln!(text, "\tmap {p}_inside {{\n\t\ttype {inside_type} : {end}\n\t\tsize {size}\n\t\t{flags}");
+    elements(&inside, text);
     let _ = writeln!(text, "\tmap {p}_outside {{\n\t\ttype {end} : {end}\n\t\tsize {size}\n\t\t{flags}");
     elements(&outside, text);
     if let Some(peer_type) = transport.peer_type() {

@@ -139,9 +139,11 @@ pub(super) fn access(item: &Item<'_>, place: &str) -> Option<AccessLink> {
     let mut link = AccessLink::UNLIMITED;
     link.down = fields.word::<Rate>("down").map(|rate| rate.value.0);
     link.up = fields.word::<Rate>("up").map(|rate| rate.value.0);
-    link.delay = fields.word::<Duration>("delay").map_or(Duration::ZERO, |time| time.value);
+    let delay = fields.take("delay").map(|item| item.word::<Duration>());
+    let delay_is_known = !matches!(delay, Some(None));
+    link.delay = delay.flatten().map_or(Duration::ZERO, |time| time.value);
     if let Some(jitter) = fields.word::<Duration>("jitter") {
-        if jitter.value > link.delay {
+        if delay_is_known && jitter.value > link.delay {
             let message = "the jitter is more than the delay, so that packets would have to arrive before they were sent";
             fields.report(jitter.at, message, "it is the most that the delay varies by, up and down");
         }

@@ -31,7 +31,7 @@ pub(super) fn read(item: &Item<'_>, catalogue: &Catalogue) -> Vec<RawSite> {
         let name = nodes::name(key, &block);
         let Some(fields) = item.fields(format!("site {}", key.name)) else { continue };
         let site = read_site(fields, catalogue);
-        sites.extend(name.map(|name| site(name)));
+        sites.extend(name.map(site));
     }
     sites
 }

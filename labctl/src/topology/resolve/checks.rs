@@ -9,6 +9,7 @@ use super::super::problem::{Mark, Problem};
 use super::super::{Place, Site, Subnet, Topology, Uplink, WAN_ASSIGNABLE, WAN_SUBNET};
 use super::Names;
 use crate::names::NodeName;
+use crate::profile::NatBehaviour;
 
 /// Runs them all.
 pub(super) fn run(topology: &Topology, names: &Names, reporter: &Reporter) {
@@ -19,8 +20,10 @@ pub(super) fn run(topology: &Topology, names: &Names, reporter: &Reporter) {
             let message = format!("site {}: {message}", site.name);
             reporter.report(Problem::new(names.mark(&site.name), message).mend(mend));
         };
-        if site.nat.behaviour.is_none() {
-            untranslated(site, report);
+        match (&site.nat.behaviour, site.subnet) {
+            (None, _) => untranslated(site, report),
+            (Some(nat), Some(subnet)) => forwards(nat, subnet, report),
+            (Some(_), None) => {}
         }
         if let Some(subnet) = site.subnet.filter(|subnet| subnet.overlaps(WAN_SUBNET)) {
             let message = format!("the private network {subnet} overlaps with the WAN's, {WAN_SUBNET}");
@@ -93,6 +96,17 @@ fn untranslated(site: &Site, report: impl Fn(String, &str)) {
             ),
             "leave 'outside_addresses' out",
         );
+    }
+}
+
+/// A NAT that leads packets from outside to hosts that the site's network does not have.
+fn forwards(nat: &NatBehaviour, subnet: Subnet, report: impl Fn(String, &str)) {
+    let mend = "name a host of the site's network";
+    for forward in nat.forwards.iter().filter(|forward| forward.to.address(subnet).is_none()) {
+        report(format!("its nat leads port {} to a host that {subnet} does not have", forward.outside), mend);
+    }
+    if nat.dmz.is_some_and(|host| host.address(subnet).is_none()) {
+        report(format!("its nat leads everything else to a host that {subnet} does not have"), mend);
     }
 }
 

@@ -208,18 +208,20 @@ impl Names {
 /// Reports more containers and gateways than a lab can have, before anything is expanded.
 fn fits(raw: &RawTopology, reporter: &Reporter) -> bool {
     let times = |count: &Option<Located<u32>>| count.as_ref().map_or(1, |count| u64::from(count.value));
-    let public: u64 = raw.nodes.iter().map(|node| times(&node.count)).sum();
-    let private: u64 = raw
-        .sites
-        .iter()
-        .map(|site| times(&site.count) * (1 + site.nodes.iter().map(|node| times(&node.count)).sum::<u64>()))
-        .sum();
-    let total = public + private;
+    let nodes = raw.nodes.iter().map(|node| (times(&node.count), node.name.at));
+    let sites = raw.sites.iter().map(|site| {
+        let nodes: u64 = site.nodes.iter().map(|node| times(&node.count)).sum();
+        (times(&site.count) * (1 + nodes), site.name.at)
+    });
+    let entries: Vec<(u64, Mark)> = nodes.chain(sites).collect();
+    let total: u64 = entries.iter().map(|(count, _)| count).sum();
     let fits = total <= u64::from(MOST_CONTAINERS);
     if !fits {
         let message = format!("the counts make {total} containers and gateways");
         let mend = format!("a lab has at most {MOST_CONTAINERS}: lower the counts");
-        reporter.report(Problem::new(Mark::default(), message).mend(mend));
+        // The entry that makes most of them is the likeliest slip.
+        let at = entries.iter().max_by_key(|(count, _)| *count).map(|(_, at)| *at).unwrap_or_default();
+        reporter.report(Problem::new(at, message).mend(mend));
     }
     fits
 }

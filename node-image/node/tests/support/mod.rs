@@ -215,6 +215,8 @@ pub fn parameters() -> Parameters {
         keep_alive_interval: Milliseconds(60_000),
         client_key_bits: Count(1_024),
         server_key_bits: Count(1_536),
+        server_greeting_timeout: Milliseconds(10_000),
+        server_idle_timeout: Milliseconds(300_000),
         server_connections: Count(1_000),
         server_records: Count(1_000),
     }

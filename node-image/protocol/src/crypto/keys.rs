@@ -71,12 +71,20 @@ impl ServerPublicKey {
     }
 
     /// As PKCS #1 DER in hexadecimal.
+    ///
+    /// # Panics
+    ///
+    /// Never: a valid key has a DER form.
     #[must_use]
     pub fn to_der_hex(&self) -> String {
         to_hex(self.key.to_pkcs1_der().expect("a valid key has a DER form").as_bytes())
     }
 
     /// Tells this key from other login servers'.
+    ///
+    /// # Panics
+    ///
+    /// Never: a valid key has a DER form.
     #[must_use]
     pub fn id(&self) -> KeyId {
         let der = self.key.to_pkcs1_der().expect("a valid key has a DER form");
@@ -139,6 +147,10 @@ impl ServerKeyPair {
     }
 
     /// The private key as PKCS #1 DER in hexadecimal. Keep it to the login server's own configuration.
+    ///
+    /// # Panics
+    ///
+    /// Never: a valid key has a DER form.
     #[must_use]
     pub fn to_der_hex(&self) -> Zeroizing<String> {
         Zeroizing::new(to_hex(self.key.to_pkcs1_der().expect("a valid key has a DER form").as_bytes()))
@@ -285,7 +297,7 @@ fn to_hex(bytes: &[u8]) -> String {
 
 fn from_hex(text: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let digits = text.trim().as_bytes();
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return Err(KeyError::Hex);
     }
     let digit = |byte: u8| char::from(byte).to_digit(16).ok_or(KeyError::Hex);
@@ -294,4 +306,56 @@ fn from_hex(text: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         .map(|pair| Ok(u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).expect("two hexadecimal digits")))
         .collect::<Result<Vec<u8>, KeyError>>()?;
     Ok(Zeroizing::new(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn random() -> ChaCha20Rng {
+        ChaCha20Rng::seed_from_u64(3)
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_pair_and_it_survives_export() {
+        let pair = ServerKeyPair::generate(1, 1_536).unwrap();
+        let private = pair.to_der_hex();
+        assert_eq!(*ServerKeyPair::generate(1, 1_536).unwrap().to_der_hex(), *private);
+        let read = ServerKeyPair::from_der_hex(&private).unwrap();
+        assert_eq!(read.public(), pair.public());
+        assert_eq!(
+            ServerPublicKey::from_der_hex(&pair.public().to_der_hex()).unwrap().id(),
+            pair.public().id()
+        );
+    }
+
+    #[test]
+    fn only_the_private_key_reads_what_was_encrypted_and_signs_what_verifies() {
+        let (pair, other) =
+            (ServerKeyPair::generate(1, 1_536).unwrap(), ServerKeyPair::generate(2, 1_536).unwrap());
+        let block = pair.public().encrypt(&mut random(), b"text").unwrap();
+        assert_eq!(pair.decrypt(&mut random(), &block).unwrap().as_slice(), b"text");
+        assert!(other.decrypt(&mut random(), &block).is_none());
+        let signature = pair.sign(&mut random(), b"text");
+        assert!(pair.public().verify(b"text", &signature));
+        assert!(!pair.public().verify(b"test", &signature));
+        assert!(!other.public().verify(b"text", &signature));
+    }
+
+    #[test]
+    fn keys_of_other_sizes_and_texts_that_are_no_keys_are_refused() {
+        assert_eq!(ServerKeyPair::generate(1, 1_024).unwrap_err(), KeyError::Size { bits: 1_024 });
+        assert_eq!(ServerPublicKey::from_der_hex("0g").unwrap_err(), KeyError::Hex);
+        assert_eq!(ServerPublicKey::from_der_hex("012").unwrap_err(), KeyError::Hex);
+        assert_eq!(ServerPublicKey::from_der_hex("0123").unwrap_err(), KeyError::Der);
+        let public = ServerKeyPair::generate(1, 1_536).unwrap().public();
+        let long = public.encrypt(&mut random(), &[0; 200]);
+        assert_eq!(long.unwrap_err(), KeyError::Text { length: 200 });
+    }
+
+    #[test]
+    fn private_keys_are_not_shown() {
+        let pair = ClientKeyPair::generate(&mut random(), 1_024).unwrap();
+        assert_eq!(format!("{pair:?}"), "ClientKeyPair(1024 bits, ..)");
+    }
 }

@@ -19,6 +19,10 @@ pub struct Keystream(Rc4<U16>);
 
 impl Keystream {
     /// The keystream that belongs to a seed: RC4 under the first 16 bytes of the SHA-256 of the seed.
+    ///
+    /// # Panics
+    ///
+    /// Never: 16 bytes are the length of this key.
     #[must_use]
     pub fn new(seed: [u8; SEED]) -> Self {
         let digest = Sha256::digest(seed);
@@ -55,4 +59,33 @@ pub fn read_datagram(payload: &[u8]) -> Option<Vec<u8>> {
     let mut frame = frame.to_vec();
     Keystream::new(*seed).apply(&mut frame);
     Some(frame)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keystream_is_rc4_under_the_hash_of_the_seed() {
+        // RC4 by its definition, with nothing of the package's.
+        let key = &Sha256::digest([1, 2, 3, 4])[..16];
+        let mut state: Vec<u8> = (0..=255).collect();
+        let mut j = 0_u8;
+        for i in 0..256 {
+            j = j.wrapping_add(state[i]).wrapping_add(key[i % 16]);
+            state.swap(i, usize::from(j));
+        }
+        let (mut i, mut j) = (0_u8, 0_u8);
+        let expected: Vec<u8> = (0..40)
+            .map(|_| {
+                i = i.wrapping_add(1);
+                j = j.wrapping_add(state[usize::from(i)]);
+                state.swap(usize::from(i), usize::from(j));
+                state[usize::from(state[usize::from(i)].wrapping_add(state[usize::from(j)]))]
+            })
+            .collect();
+        let mut keystream = vec![0; 40];
+        Keystream::new([1, 2, 3, 4]).apply(&mut keystream);
+        assert_eq!(keystream, expected);
+    }
 }

@@ -44,3 +44,19 @@ impl Wire for PasswordHash {
         Ok(Self(<[u8; 32]>::take(from)?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_depends_on_user_and_password_and_is_never_shown() {
+        let hash = |user: &str, password: &str| {
+            PasswordHash::new(&UserName::new(user).unwrap(), &Password::new(password))
+        };
+        assert!(hash("alice", "secret").matches(&hash("alice", "secret")));
+        assert!(!hash("alice", "secret").matches(&hash("alice", "Secret")));
+        assert!(!hash("alice", "secret").matches(&hash("bob", "secret")));
+        assert_eq!(format!("{:?}", hash("alice", "secret")), "PasswordHash(..)");
+    }
+}

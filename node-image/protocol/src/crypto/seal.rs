@@ -98,3 +98,37 @@ impl Wire for SessionKey {
         Ok(Self(<[u8; 32]>::take(from)?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+
+    use super::*;
+
+    fn key(seed: u64) -> SessionKey {
+        SessionKey::generate(&mut ChaCha20Rng::seed_from_u64(seed))
+    }
+
+    #[test]
+    fn what_is_sealed_opens_with_the_same_key_for_the_same_purpose_only() {
+        let sealed = key(1).seal(Purpose::Request, b"text");
+        assert_eq!(sealed.len(), 4 + TAG);
+        assert_eq!(key(1).open(Purpose::Request, &sealed).unwrap().as_slice(), b"text");
+        assert!(key(1).open(Purpose::Answer, &sealed).is_none());
+        assert!(key(2).open(Purpose::Request, &sealed).is_none());
+    }
+
+    #[test]
+    fn any_changed_bit_and_any_cut_is_noticed() {
+        let sealed = key(1).seal(Purpose::Answer, b"text");
+        for bit in 0..8 * sealed.len() {
+            let mut changed = sealed.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert!(key(1).open(Purpose::Answer, &changed).is_none(), "bit {bit}");
+        }
+        for length in 0..sealed.len() {
+            assert!(key(1).open(Purpose::Answer, &sealed[..length]).is_none(), "{length} bytes");
+        }
+    }
+}

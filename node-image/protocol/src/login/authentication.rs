@@ -117,7 +117,7 @@ impl Authentication {
     pub fn data(&mut self, core: &mut Core, data: &[u8]) -> Progress {
         self.stream.receive(data);
         loop {
-            let progress = match self.stream.next::<FromLoginServer>() {
+            let progress = match self.stream.next_message::<FromLoginServer>() {
                 Ok(None) => return Progress::Pending,
                 Ok(Some(message)) => self.message(core, message).unwrap_or_else(broken),
                 Err(error) => broken(error),

@@ -189,17 +189,16 @@ impl Links {
             let Some(link) = self.all.get_mut(&connection) else {
                 return Some(news);
             };
-            let step = match link.stream.next::<FromSuperNode>() {
+            let step = match link.stream.next_message::<FromSuperNode>() {
                 Ok(Some(message)) => self.message(core, connection, message),
                 Ok(None) => return Some(news),
                 Err(error) => Err(error),
             };
-            match step {
-                Ok(piece) => news.extend(piece),
-                Err(_) => {
-                    core.close(connection);
-                    self.all.remove(&connection);
-                }
+            if let Ok(piece) = step {
+                news.extend(piece);
+            } else {
+                core.close(connection);
+                self.all.remove(&connection);
             }
         }
     }

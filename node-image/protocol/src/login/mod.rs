@@ -261,7 +261,9 @@ impl Client {
             let progress = authentication.data(&mut self.core, data);
             self.authentication_progress(progress);
         } else if let Some(news) = self.links.data(&mut self.core, connection, data) {
-            news.into_iter().for_each(|piece| self.news(piece));
+            for piece in news {
+                self.news(piece);
+            }
         }
     }
 }
@@ -310,6 +312,10 @@ impl Machine for Client {
 }
 
 /// The listening port that an installation with this seed chooses: 1024 to 65535.
+///
+/// # Panics
+///
+/// Never: the sum is less than 65,536.
 #[must_use]
 pub fn installation_port(seed: u64) -> u16 {
     use rand_core::SeedableRng;

@@ -151,15 +151,13 @@ impl Client {
         let password = PasswordHash::new(&user, &self.config.password);
         let servers = self.config.login_servers.clone();
         let first_time = self.config.first_time;
-        match Authentication::start(&mut self.core, servers, user, password, first_time) {
-            Some(authentication) => {
-                self.phase = Phase::Authenticating(Box::new(authentication));
-                true
-            }
-            None => {
-                self.fail(LoginFailure::NoLoginServer, "the list of login servers is empty".to_owned());
-                false
-            }
+        let started = Authentication::start(&mut self.core, servers, user, password, first_time);
+        if let Some(authentication) = started {
+            self.phase = Phase::Authenticating(Box::new(authentication));
+            true
+        } else {
+            self.fail(LoginFailure::NoLoginServer, "the list of login servers is empty".to_owned());
+            false
         }
     }
 

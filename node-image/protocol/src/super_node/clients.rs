@@ -81,7 +81,7 @@ impl SuperNode {
         }
         while let Some(session) = self.sessions.get_mut(&connection) {
             let from = session.from;
-            let step = match session.stream.next::<ToSuperNode>() {
+            let step = match session.stream.next_message::<ToSuperNode>() {
                 Ok(None) => return,
                 Ok(Some(message)) => self.message(now, connection, message),
                 Err(error) => Err(error),

@@ -30,7 +30,7 @@ impl Stream {
         bytes
     }
 
-    /// Takes bytes that came in. Call [`Self::next`] until it yields nothing before taking more: what is kept
+    /// Takes bytes that came in. Call [`Self::next_message`] until it yields nothing before taking more: what is kept
     /// then is less than one frame of the longest kind.
     pub fn receive(&mut self, mut data: &[u8]) {
         if self.incoming.is_none() {
@@ -55,7 +55,7 @@ impl Stream {
     /// # Errors
     ///
     /// If the peer sent what is no message of this set: the connection must be closed.
-    pub fn next<M: Message>(&mut self) -> Result<Option<M>, DecodeError> {
+    pub fn next_message<M: Message>(&mut self) -> Result<Option<M>, DecodeError> {
         if self.incoming.is_none() {
             return Ok(None);
         }

@@ -82,6 +82,9 @@ enum Happening {
     Timer { node: NodeId },
 }
 
+/// Changes the bytes that a node is about to send by TCP.
+pub type Tamper = Box<dyn FnMut(NodeId, &mut Vec<u8>)>;
+
 /// The whole overlay.
 pub struct World {
     pub nodes: Vec<Node>,
@@ -95,7 +98,7 @@ pub struct World {
     /// Everything that clients sent by TCP: by client and destination port's node.
     pub recorded: BTreeMap<(NodeId, NodeId), Vec<u8>>,
     /// Changes bytes that a node sends by TCP.
-    pub tamper: Option<Box<dyn FnMut(NodeId, &mut Vec<u8>)>>,
+    pub tamper: Option<Tamper>,
     /// Share of datagrams that are lost.
     pub loss: f64,
     /// Least and greatest round trip between two nodes; each pair has its own.
@@ -169,7 +172,7 @@ impl World {
     }
 
     pub fn command(&mut self, node: NodeId, command: ClientCommand) {
-        self.input(node, Fed::Command(command));
+        self.input(node, &Fed::Command(command));
     }
 
     /// Runs until `done`, or until nothing more happens before `limit`.
@@ -204,7 +207,7 @@ impl World {
         let mut random = ChaCha20Rng::seed_from_u64(self.seed ^ pair.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let share = f64::from(random.next_u32()) / f64::from(u32::MAX);
         let (least, most) = self.round_trips;
-        (least + (most - least).mul_f64(share)) / 2
+        (least + most.saturating_sub(least).mul_f64(share)) / 2
     }
 
     fn happen(&mut self, happening: Happening) {
@@ -214,49 +217,51 @@ impl World {
             Happening::Established { flow, local } => {
                 let (node, connection) = self.flows[flow].ends[0];
                 if self.flow_of.contains_key(&(node, connection)) {
-                    self.input(node, Fed::Connected(connection, local));
+                    self.input(node, &Fed::Connected(connection, local));
                 }
             }
             Happening::Failed { node, connection, error } => {
                 if self.flow_of.remove(&(node, connection)).is_some() {
-                    self.input(node, Fed::ConnectFailed(connection, error));
+                    self.input(node, &Fed::ConnectFailed(connection, error));
                 }
             }
             Happening::Bytes { flow, end, data } => {
                 let (node, connection) = self.flows[flow].ends[end];
                 if self.flow_of.contains_key(&(node, connection)) && !self.nodes[node].dead {
                     self.nodes[node].meter.tcp_in += data.len();
-                    self.tap(flow, 1 - end, &data);
-                    self.input(node, Fed::Data(connection, data));
+                    if end == 0 {
+                        self.tap(flow, 1, &data);
+                    }
+                    self.input(node, &Fed::Data(connection, data));
                 }
             }
             Happening::Closed { flow, end } => {
                 let end = self.flows[flow].ends[end];
                 if self.flow_of.remove(&end).is_some() {
-                    self.input(end.0, Fed::Closed(end.1));
+                    self.input(end.0, &Fed::Closed(end.1));
                 }
             }
             Happening::Timer { node } => {
                 if self.nodes[node].timer == Some(self.now) {
                     self.nodes[node].timer = None;
-                    self.input(node, Fed::Timeout);
+                    self.input(node, &Fed::Timeout);
                 }
             }
         }
     }
 
-    fn input(&mut self, node: NodeId, fed: Fed) {
+    fn input(&mut self, node: NodeId, fed: &Fed) {
         if self.nodes[node].dead {
             return;
         }
         let now = self.now;
         let next = match &mut self.nodes[node].role {
             Role::Client(machine) => {
-                let command = if let Fed::Command(command) = fed { Some(command) } else { None };
-                feed(machine.as_mut(), now, &fed, command)
+                let command = if let Fed::Command(command) = fed { Some(*command) } else { None };
+                feed(machine.as_mut(), now, fed, command)
             }
-            Role::SuperNode(machine) => feed(machine.as_mut(), now, &fed, None),
-            Role::LoginServer(machine) => feed(machine.as_mut(), now, &fed, None),
+            Role::SuperNode(machine) => feed(machine.as_mut(), now, fed, None),
+            Role::LoginServer(machine) => feed(machine.as_mut(), now, fed, None),
         };
         self.outputs(node);
         let next = next.map(|at| at.max(now));

@@ -44,10 +44,12 @@ pub struct Setup {
     pub seed: u64,
     pub super_nodes: usize,
     pub parameters: Parameters,
-    /// Clients have an account and a full host cache of so many entries, this share of them stale;
+    /// Clients have an account and a full host cache of so many entries, so many percent of them stale;
     /// without, they log in for the first time with bootstrap entries.
-    pub subsequent: Option<(usize, f64)>,
+    pub subsequent: Option<(usize, usize)>,
     pub buddies: Vec<UserName>,
+    /// Every user's.
+    pub password: &'static str,
 }
 
 impl Setup {
@@ -59,12 +61,13 @@ impl Setup {
             parameters: parameters(),
             subsequent: None,
             buddies: vec![name("bob")],
+            password: "correct horse",
         }
     }
 
     /// The labs' overlay: a later login, with a full host cache of which 45 % is stale.
     pub fn subsequent(seed: u64) -> Self {
-        Self { subsequent: Some((200, 0.45)), ..Self::first_time(seed) }
+        Self { subsequent: Some((200, 45)), ..Self::first_time(seed) }
     }
 
     /// The servers.
@@ -107,7 +110,7 @@ impl Setup {
             )],
             host_cache: self.host_cache(seed),
             user: name(user),
-            password: Password::new("correct horse"),
+            password: Password::new(self.password),
             buddies: self.buddies.clone(),
             first_time: self.subsequent.is_none(),
             seed,
@@ -124,7 +127,7 @@ impl Setup {
             return alive;
         };
         // 55 % of 200 entries are alive: of 112 super nodes that is nearly each one.
-        alive.truncate((entries as f64 * (1.0 - stale)).round() as usize);
+        alive.truncate(entries - entries * stale / 100);
         let stale = (0..entries - alive.len()).map(|index| {
             SocketAddrV4::new(Ipv4Addr::new(198, 19, 0, u8::try_from(index).expect("few")), 33_033)
         });
@@ -134,25 +137,24 @@ impl Setup {
     }
 
     /// Adds a client; with an account if this is not its first login.
-    pub fn add(
-        &self,
-        world: &mut World,
-        mut config: ClientConfig,
-        policy: Option<Policy>,
-        host: u8,
-    ) -> NodeId {
+    pub fn add(&self, world: &mut World, config: ClientConfig, policy: Option<Policy>, host: u8) -> NodeId {
         if !config.first_time {
-            add_user(world, &config.user, "correct horse");
+            add_user(world, &config.user, self.password);
         }
-        let port = config.listen_port;
-        let public = Ipv4Addr::new(198, 18, 200, host);
-        let translated = policy.as_ref().is_some_and(|policy| policy.mapping.is_some());
-        let ip = if translated { Ipv4Addr::new(192, 168, 1, 2) } else { public };
-        let address = SocketAddrV4::new(ip, port);
-        config.local_address = Some(ip);
-        let gateway = policy.map(|policy| Gateway::new(policy, public, address));
-        world.add(Role::Client(Box::new(Client::new(config))), address, None, gateway)
+        attach(world, config, policy, host)
     }
+}
+
+/// Adds a client as it is.
+pub fn attach(world: &mut World, mut config: ClientConfig, policy: Option<Policy>, host: u8) -> NodeId {
+    let port = config.listen_port;
+    let public = Ipv4Addr::new(198, 18, 200, host);
+    let translated = policy.as_ref().is_some_and(|policy| policy.mapping.is_some());
+    let ip = if translated { Ipv4Addr::new(192, 168, 1, 2) } else { public };
+    let address = SocketAddrV4::new(ip, port);
+    config.local_address = Some(ip);
+    let gateway = policy.map(|policy| Gateway::new(policy, public, address));
+    world.add(Role::Client(Box::new(Client::new(config))), address, None, gateway)
 }
 
 fn shuffle(random: &mut ChaCha20Rng, things: &mut [SocketAddrV4]) {

@@ -150,7 +150,7 @@ impl World {
         self.nodes[node].meter.udp_in += data.len();
         self.note_datagram(node, "<-", from, data);
         let socket = if alternate { UdpSocket::Alternate } else { UdpSocket::Main };
-        self.input(node, Fed::Datagram(socket, from, data.to_vec()));
+        self.input(node, &Fed::Datagram(socket, from, data.to_vec()));
     }
 
     pub(super) fn syn_arrives(&mut self, flow: usize, to: SocketAddrV4, from: SocketAddrV4) {
@@ -180,11 +180,11 @@ impl World {
         self.flow_of.insert((node, accepted), flow);
         let local = SocketAddrV4::new(*self.nodes[dialler].address.ip(), from.port());
         self.later(back, Happening::Established { flow, local });
-        self.input(node, Fed::Accepted(accepted, to.port(), from));
+        self.input(node, &Fed::Accepted(accepted, to.port(), from));
     }
 }
 
 fn next_name<M: Message>(tap: &mut Stream) -> Option<(&'static str, usize)> {
-    let message = tap.next::<M>().ok()??;
+    let message = tap.next_message::<M>().ok()??;
     Some((message.name(), message.to_frame().len()))
 }

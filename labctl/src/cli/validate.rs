@@ -1,0 +1,57 @@
+//! `labctl validate`.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use labctl::plan::Plan;
+use overlay_control::Role;
+
+use super::topology::TopologyArgs;
+
+/// Checks topologies, and says what they describe. Changes nothing.
+#[derive(Debug, clap::Args)]
+pub struct ValidateArgs {
+    /// The topologies: YAML files, or names of shipped ones such as expC.
+    #[arg(required = true)]
+    topologies: Vec<PathBuf>,
+    #[command(flatten)]
+    changes: TopologyArgs,
+}
+
+/// Runs `labctl validate`: every file is checked, whatever is wrong with those before it.
+///
+/// # Errors
+///
+/// If standard output is closed. What is wrong with a file is printed on standard error.
+pub fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
+    let mut code = ExitCode::SUCCESS;
+    for path in &args.topologies {
+        match args.changes.load(path) {
+            Ok(topology) => {
+                let plan = Plan::new(&topology);
+                writeln!(std::io::stdout().lock(), "{}: valid: {}", path.display(), describe(&plan))?;
+            }
+            Err(error) => {
+                writeln!(std::io::stderr().lock(), "error: {error:#}\n")?;
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    Ok(code)
+}
+
+fn describe(plan: &Plan) -> String {
+    let containers = |role: Role| plan.nodes.iter().filter(move |node| node.role == role);
+    format!(
+        "lab {}, {} regions, {} gateways, {} containers: {} login servers, {} with {} super nodes, {} clients",
+        plan.lab,
+        plan.wan.regions.len(),
+        plan.gateways.len(),
+        plan.nodes.len(),
+        containers(Role::LoginServer).count(),
+        containers(Role::SuperNode).count(),
+        containers(Role::SuperNode).map(|node| node.instances.len()).sum::<usize>(),
+        containers(Role::Client).count(),
+    )
+}

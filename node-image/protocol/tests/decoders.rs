@@ -1,0 +1,271 @@
+//! Every decoder: what is encoded decodes to the same, and no bytes make it panic or allocate without bound.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::OnceLock;
+
+use overlay_protocol::certificate::{Certificate, Signature};
+use overlay_protocol::crypto::keys::{ClientKeyPair, ClientPublicKey};
+use overlay_protocol::wire::datagram::Datagram;
+use overlay_protocol::wire::login_server::{
+    Block, Credentials, FromLoginServer, Outcome, Registration, ToLoginServer, from_bytes, to_bytes,
+};
+use overlay_protocol::wire::stream::Stream;
+use overlay_protocol::wire::super_node::{
+    FromSuperNode, Presence, RegistrationRefusal, ToSuperNode, UserEntry,
+};
+use overlay_protocol::wire::{Bytes, DecodeError, List, Message};
+use overlay_protocol::{NatVerdict, ServerKeyPair, UserName};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+fn random() -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(5)
+}
+
+fn client_key() -> ClientPublicKey {
+    static KEY: OnceLock<ClientPublicKey> = OnceLock::new();
+    KEY.get_or_init(|| ClientKeyPair::generate(&mut random(), 1_024).expect("a size that is used").public())
+        .clone()
+}
+
+fn server_keys() -> &'static ServerKeyPair {
+    static KEYS: OnceLock<ServerKeyPair> = OnceLock::new();
+    KEYS.get_or_init(|| ServerKeyPair::generate(5, 1_536).expect("a size that is used"))
+}
+
+fn addresses() -> impl Strategy<Value = SocketAddrV4> {
+    (any::<u32>(), any::<u16>()).prop_map(|(ip, port)| SocketAddrV4::new(Ipv4Addr::from(ip), port))
+}
+
+fn users() -> impl Strategy<Value = UserName> {
+    "[!-~]{1,32}".prop_map(|name| UserName::new(&name).expect("made to be one"))
+}
+
+fn verdicts() -> impl Strategy<Value = NatVerdict> {
+    prop_oneof![
+        Just(NatVerdict::Open),
+        Just(NatVerdict::SymmetricUdpFirewall),
+        Just(NatVerdict::FullCone),
+        Just(NatVerdict::RestrictedCone),
+        Just(NatVerdict::PortRestricted),
+        Just(NatVerdict::Symmetric),
+        Just(NatVerdict::UdpBlocked),
+    ]
+}
+
+fn presences() -> impl Strategy<Value = Presence> {
+    (addresses(), addresses(), verdicts()).prop_map(|(private, public, nat)| Presence {
+        private,
+        public,
+        nat,
+    })
+}
+
+fn certificates() -> impl Strategy<Value = Certificate> {
+    (users(), any::<u64>()).prop_map(|(user, issued)| {
+        Certificate::issue(server_keys(), &mut random(), user, client_key(), issued)
+    })
+}
+
+fn datagrams() -> impl Strategy<Value = Datagram> {
+    let transaction = any::<u32>;
+    prop_oneof![
+        transaction().prop_map(|transaction| Datagram::Probe { transaction }),
+        (transaction(), addresses(), any::<u16>())
+            .prop_map(|(transaction, mapped, load)| Datagram::ProbeAnswer { transaction, mapped, load }),
+        (transaction(), vec(any::<u32>().prop_map(Ipv4Addr::from), 0..64)).prop_map(
+            |(transaction, contacted)| {
+                Datagram::ChangeAddress { transaction, contacted: List::new(contacted) }
+            }
+        ),
+        transaction().prop_map(|transaction| Datagram::ChangePort { transaction }),
+        (transaction(), addresses())
+            .prop_map(|(transaction, client)| Datagram::AnswerFor { transaction, client }),
+        transaction().prop_map(|transaction| Datagram::TestAnswer { transaction }),
+        transaction().prop_map(|transaction| Datagram::NobodyElse { transaction }),
+        (transaction(), users(), presences(), addresses()).prop_map(
+            |(transaction, user, presence, super_node)| {
+                let Presence { private, public, nat } = presence;
+                Datagram::Advertisement { transaction, user, nat, private, public, super_node }
+            }
+        ),
+        (transaction(), addresses(), vec(addresses(), 0..50)).prop_map(|(transaction, mapped, hosts)| {
+            Datagram::AdvertisementAnswer { transaction, mapped, hosts: List::new(hosts) }
+        }),
+        (transaction(), addresses())
+            .prop_map(|(transaction, mapped)| Datagram::AdvertisementConfirmation { transaction, mapped }),
+    ]
+}
+
+fn to_super_node() -> impl Strategy<Value = ToSuperNode> {
+    prop_oneof![
+        Just(ToSuperNode::Hello {}),
+        (certificates(), presences(), vec(any::<u8>(), 0..=256)).prop_map(
+            |(certificate, presence, signature)| {
+                let signature = Signature::new(signature).expect("not too long");
+                ToSuperNode::Register { certificate, presence, signature }
+            }
+        ),
+        any::<u8>().prop_map(|most| ToSuperNode::HostsWanted { most }),
+        vec(users(), 0..=50).prop_map(|users| ToSuperNode::BuddiesWanted { users: List::new(users) }),
+        any::<u8>().prop_map(|most| ToSuperNode::RelaysWanted { most }),
+        Just(ToSuperNode::KeepAlive {}),
+    ]
+}
+
+fn from_super_node() -> impl Strategy<Value = FromSuperNode> {
+    let entries = || vec(addresses(), 0..=200).prop_map(List::new);
+    let entry = (certificates(), presences(), any::<bool>())
+        .prop_map(|(certificate, presence, online)| UserEntry { certificate, presence, online });
+    let reasons = prop_oneof![
+        Just(RegistrationRefusal::ForgedCertificate),
+        Just(RegistrationRefusal::ForeignKey),
+        Just(RegistrationRefusal::Outdated)
+    ];
+    prop_oneof![
+        (any::<[u8; 8]>(), addresses())
+            .prop_map(|(nonce, observed)| FromSuperNode::Welcome { nonce, observed }),
+        Just(FromSuperNode::Busy {}),
+        Just(FromSuperNode::Registered {}),
+        reasons.prop_map(|reason| FromSuperNode::RegistrationRefused { reason }),
+        entries().prop_map(|entries| FromSuperNode::Hosts { entries }),
+        (users(), proptest::option::of(entry)).prop_map(|(user, found)| FromSuperNode::Buddy { user, found }),
+        entries().prop_map(|entries| FromSuperNode::Relays { entries }),
+        Just(FromSuperNode::StillHere {}),
+    ]
+}
+
+fn to_login_server() -> impl Strategy<Value = ToLoginServer> {
+    let block = || vec(any::<u8>(), 0..=256).prop_map(|bytes| Block::new(bytes).expect("not too long"));
+    prop_oneof![
+        block().prop_map(|block| ToLoginServer::Register { block }),
+        (block(), vec(any::<u8>(), 0..=512)).prop_map(|(key, sealed)| {
+            ToLoginServer::Login { key, sealed: Bytes::new(sealed).expect("not too long") }
+        }),
+    ]
+}
+
+fn from_login_server() -> impl Strategy<Value = FromLoginServer> {
+    prop_oneof![
+        any::<[u8; 16]>().prop_map(|nonce| FromLoginServer::Greeting { nonce }),
+        vec(any::<u8>(), 0..=1_024)
+            .prop_map(|sealed| FromLoginServer::Answer { sealed: Bytes::new(sealed).expect("not too long") }),
+    ]
+}
+
+/// Reads messages until the stream has no more, from pieces of this length.
+fn read_all<M: Message>(bytes: &[u8], piece: usize) -> Result<Vec<M>, DecodeError> {
+    let mut stream = Stream::default();
+    let mut messages = Vec::new();
+    for piece in bytes.chunks(piece) {
+        stream.receive(piece);
+        while let Some(message) = stream.next_message()? {
+            messages.push(message);
+        }
+    }
+    Ok(messages)
+}
+
+fn passes<M: Message + PartialEq + std::fmt::Debug>(
+    messages: &[M],
+    piece: usize,
+) -> Result<(), TestCaseError> {
+    let mut stream = Stream::default();
+    let bytes: Vec<u8> = messages.iter().flat_map(|message| stream.send(&mut random(), message)).collect();
+    let read = read_all::<M>(&bytes, piece);
+    prop_assert_eq!(read.as_deref(), Ok(messages));
+    // Cut short, the last message is waited for; nothing else changes.
+    let cut = read_all::<M>(&bytes[..bytes.len() - 1], piece).expect("what came was right");
+    prop_assert_eq!(cut.as_slice(), &messages[..messages.len() - 1]);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn datagrams_come_back_as_they_were(message in datagrams()) {
+        let payload = message.to_payload(&mut random());
+        prop_assert!(payload.len() <= 1_200);
+        prop_assert_eq!(Datagram::from_payload(&payload), Ok(message));
+    }
+
+    #[test]
+    fn messages_to_super_nodes_come_back_as_they_were(messages in vec(to_super_node(), 1..4), piece in 1usize..600) {
+        passes(&messages, piece)?;
+    }
+
+    #[test]
+    fn messages_from_super_nodes_come_back_as_they_were(messages in vec(from_super_node(), 1..4), piece in 1usize..600) {
+        passes(&messages, piece)?;
+    }
+
+    #[test]
+    fn messages_to_login_servers_come_back_as_they_were(messages in vec(to_login_server(), 1..4), piece in 1usize..600) {
+        passes(&messages, piece)?;
+    }
+
+    #[test]
+    fn messages_from_login_servers_come_back_as_they_were(messages in vec(from_login_server(), 1..4), piece in 1usize..600) {
+        passes(&messages, piece)?;
+    }
+
+    #[test]
+    fn certified_outcomes_come_back_as_they_were(certificate in certificates()) {
+        let outcome = Outcome::Certified(certificate);
+        prop_assert_eq!(from_bytes::<Outcome>(&to_bytes(&outcome)), Ok(outcome));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn arbitrary_frames_never_panic(kind in any::<u8>(), body in vec(any::<u8>(), 0..600), surplus in 0u16..3) {
+        let length = u16::try_from(body.len()).expect("short").saturating_sub(surplus);
+        let frame = [&[1, kind], length.to_be_bytes().as_slice(), &body].concat();
+        let _ = Datagram::from_frame(&frame);
+        let _ = ToSuperNode::from_frame(&frame);
+        let _ = FromSuperNode::from_frame(&frame);
+        let _ = ToLoginServer::from_frame(&frame);
+        let _ = FromLoginServer::from_frame(&frame);
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in vec(any::<u8>(), 0..1_500), piece in 1usize..200) {
+        let _ = Datagram::from_payload(&bytes);
+        let _ = read_all::<ToSuperNode>(&bytes, piece);
+        let _ = read_all::<FromSuperNode>(&bytes, piece);
+        let _ = read_all::<ToLoginServer>(&bytes, piece);
+        let _ = read_all::<FromLoginServer>(&bytes, piece);
+        let _ = from_bytes::<Outcome>(&bytes);
+        let _ = from_bytes::<Credentials>(&bytes);
+        let _ = from_bytes::<Registration>(&bytes);
+    }
+}
+
+#[test]
+fn a_count_or_length_beyond_its_bound_is_refused_before_anything_is_read() {
+    let hosts = [1, 0x44, 0, 1, 201];
+    assert_eq!(FromSuperNode::from_frame(&hosts), Err(DecodeError::TooLong { found: 201, limit: 200 }));
+    let block = [1, 0x60, 0, 2, 0xff, 0xff];
+    assert_eq!(ToLoginServer::from_frame(&block), Err(DecodeError::TooLong { found: 65_535, limit: 256 }));
+    let frame = [1, 0x20, 0xff, 0xff];
+    assert_eq!(ToSuperNode::from_frame(&frame), Err(DecodeError::TooLong { found: 65_535, limit: 2_048 }));
+    let payload = vec![0; 1_201];
+    assert_eq!(Datagram::from_payload(&payload), Err(DecodeError::TooLong { found: 1_201, limit: 1_200 }));
+}
+
+#[test]
+fn an_rsa_modulus_that_is_none_is_refused() {
+    for modulus in [vec![0; 128], vec![0xff; 127], vec![0xfe; 128]] {
+        let mut bytes = vec![0; 16];
+        bytes.extend(u16::try_from(modulus.len()).expect("short").to_be_bytes());
+        bytes.extend(modulus);
+        bytes.extend([1, b'a']);
+        bytes.extend([0; 32]);
+        assert!(from_bytes::<Credentials>(&bytes).is_err());
+    }
+}
