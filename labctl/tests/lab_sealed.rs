@@ -62,8 +62,10 @@ fn no_packet_of_a_lab_is_on_an_interface_of_the_host() {
     let listed = lab.listed();
     let members = listed["members"].as_array().unwrap();
     let server = members.iter().find(|member| member["name"] == "login").unwrap()["addresses"][0].clone();
-    let ping =
-        lab.labctl("exec", &["user-1", "--", "ping", "-c", "5", "-i", "0.2", "-W", "10", server.as_str().unwrap()]);
+    let ping = lab.labctl(
+        "exec",
+        &["user-1", "--", "ping", "-c", "5", "-i", "0.2", "-W", "10", server.as_str().unwrap()],
+    );
     assert!(ping.status.success(), "{}", text(&ping.stdout));
     // Also towards what no lab has: this must not go out by the host either.
     lab.labctl("exec", &["user-1", "--", "ping", "-c", "1", "-W", "1", "198.19.255.254"]);
@@ -101,10 +103,8 @@ fn next_packet(capture: &OwnedFd) -> Vec<u8> {
             Err(error) => {
                 let error = std::io::Error::from(error);
                 assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
-                let mut waiting = [nix::poll::PollFd::new(
-                    std::os::fd::AsFd::as_fd(capture),
-                    nix::poll::PollFlags::POLLIN,
-                )];
+                let mut waiting =
+                    [nix::poll::PollFd::new(std::os::fd::AsFd::as_fd(capture), nix::poll::PollFlags::POLLIN)];
                 assert_ne!(nix::poll::poll(&mut waiting, 10_000_u16).unwrap(), 0, "the mark never came");
             }
         }

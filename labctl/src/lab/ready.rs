@@ -50,7 +50,7 @@ pub(super) async fn wait(
 }
 
 /// Fails if the container has ended.
-async fn look_alive(runtime: &dyn Runtime, node: &NodePlan) -> Result<(), LabError> {
+pub(super) async fn look_alive(runtime: &dyn Runtime, node: &NodePlan) -> Result<(), LabError> {
     let reason = match runtime.state(&node.container).await? {
         Some(state) if state.is_running() => return Ok(()),
         Some(state) => format!("its container has ended ({state})"),

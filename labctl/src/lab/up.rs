@@ -20,7 +20,7 @@ use crate::plan::{NodePlan, Plan};
 use crate::runtime::{Image, NodeSpec, Runtime, RuntimeError};
 
 /// Containers that the engine is asked to start at a time, for each processor.
-const STARTS_PER_PROCESSOR: usize = 4;
+const STARTS_PER_PROCESSOR: usize = 8;
 
 /// Memory of a node at most: for its program, and for each overlay node that the program runs.
 const MEMORY_OF_PROGRAM: u64 = 64 << 20;
@@ -83,18 +83,21 @@ pub async fn up(
         starts: Semaphore::new(starts_at_once()),
     };
     let image = build.run_until(interrupt).await;
-    if let Some(error) = build.stop.into_error() {
-        return Err(roll_back(runtime, plan, lock, observer, error).await);
-    }
+    let image = match (image, build.stop.into_error()) {
+        (Some(image), None) => image,
+        (_, error) => {
+            let error = error.unwrap_or(LabError::Unfinished { lab: plan.lab.clone() });
+            return Err(roll_back(runtime, plan, lock, observer, error).await);
+        }
+    };
     // From here on the lab is what it should be; the lock's file stays until `down`.
     drop(lock);
-    let image = image.expect("a build without an error has an image");
     let lab = Lab::of_plan(plan.clone());
     Ok(Made { lab, image, took: begin.elapsed() })
 }
 
 fn starts_at_once() -> usize {
-    std::env::var("STARTS").ok().and_then(|s| s.parse().ok()).unwrap_or(STARTS_PER_PROCESSOR) * std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+    STARTS_PER_PROCESSOR * std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// Looks whether the lab can be made, and takes its lock.
@@ -114,10 +117,10 @@ async fn refuse_what_is_there(runtime: &dyn Runtime, plan: &Plan, ours: bool) ->
     if ours {
         found.changing = None;
     }
-    if found.has_anything() || found.changing.is_some() { Err(in_the_way(found)) } else { Ok(()) }
+    if found.has_anything() || found.changing.is_some() { Err(in_the_way(&found)) } else { Ok(()) }
 }
 
-fn in_the_way(found: FoundLab) -> LabError {
+fn in_the_way(found: &FoundLab) -> LabError {
     let lab = found.name.clone();
     match found.condition() {
         Condition::Running => LabError::AlreadyUp { lab },
@@ -174,12 +177,19 @@ impl Build<'_> {
     }
 
     async fn run(&self) -> Option<Image> {
-        let (image, ready) =
-            tokio::join!(self.stop.unit(self.prepare_image()), self.stop.unit(self.write_directory()),);
-        let (Some(image), Some(())) = (image, ready) else { return None };
-        tokio::join!(self.make_network(), self.make_nodes(&image));
+        self.stop.unit(async { self.directory.create(self.plan) }).await?;
+        let nodes = async {
+            let (image, written) = tokio::join!(
+                self.stop.unit(self.prepare_image()),
+                self.stop.unit(self.write_configurations()),
+            );
+            let (image, ()) = (image?, written?);
+            self.make_nodes(&image).await;
+            Some(image)
+        };
+        let ((), image) = tokio::join!(self.make_network(), nodes);
         self.stop.unit(async { self.directory.set_ready() }).await?;
-        Some(image)
+        image
     }
 
     async fn prepare_image(&self) -> Result<Image, LabError> {
@@ -190,14 +200,15 @@ impl Build<'_> {
         Ok(image)
     }
 
-    async fn write_directory(&self) -> Result<(), LabError> {
-        self.observer.begin(Step::Directory, 0);
+    /// Making the login servers' keys is what takes time here.
+    async fn write_configurations(&self) -> Result<(), LabError> {
+        self.observer.begin(Step::Configurations, 0);
         let (plan, directory) = (self.plan.clone(), self.directory.clone());
-        let write = move || directory.create(&plan, &keys::configurations(&plan)?);
+        let write = move || directory.create_nodes(&plan, &keys::configurations(&plan)?);
         tokio::task::spawn_blocking(write)
             .await
             .map_err(|error| LabError::file("writing", self.directory.path())(error.into()))??;
-        self.observer.end(Step::Directory, &self.directory.path().display().to_string());
+        self.observer.end(Step::Configurations, "");
         Ok(())
     }
 
@@ -270,7 +281,12 @@ impl Build<'_> {
             }
             started => started?,
         };
-        NetNs::bind_process(&node.namespace, pid.as_raw().unsigned_abs()).map_err(connecting(node))
+        let bound = NetNs::bind_process(&node.namespace, pid.as_raw().unsigned_abs());
+        if bound.is_err() {
+            // The reason may be that its process has ended, which says more.
+            ready::look_alive(self.runtime, node).await?;
+        }
+        bound.map_err(connecting(node))
     }
 }
 

@@ -110,7 +110,8 @@ impl TestLab {
     /// Expects that nothing of it is on this machine. `numbers` are its namespaces of before.
     pub fn assert_nothing_left(&self, numbers: &BTreeSet<u64>) {
         assert_eq!(self.containers(), Vec::<String>::new(), "containers are left");
-        let names = run("docker", &["ps", "--all", "--quiet", "--filter", &format!("name=lab-{}-", self.name)]);
+        let names =
+            run("docker", &["ps", "--all", "--quiet", "--filter", &format!("name=lab-{}-", self.name)]);
         assert_eq!(text(&names.stdout), "", "containers without a label are left");
         assert_eq!(self.namespaces(), Vec::<String>::new(), "namespaces are left");
         for path in [format!("/run/labctl/{}", self.name), format!("/run/labctl/.locks/{}", self.name)] {

@@ -2,7 +2,6 @@
 
 use std::thread;
 
-use nfq::Queue;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 use nix::unistd::gettid;
@@ -10,6 +9,7 @@ use nix::unistd::gettid;
 use super::{Check, Verdict};
 use crate::net::link::{Mac, VethEnd};
 use crate::net::ruleset::{self, Program};
+use crate::net::wan::nfqueue::QueueSocket;
 use crate::net::{NetError, NetNs, Netlink};
 
 /// What NAT profiles are made of: `nat` chains, masquerading, maps and sets that packets add to, and
@@ -125,7 +125,7 @@ async fn links(namespace: &NetNs, other: &NetNs) -> Result<(), NetError> {
 }
 
 fn bind_queue() -> Result<(), String> {
-    Queue::open().and_then(|mut queue| queue.bind(0)).map_err(|error| error.to_string())
+    QueueSocket::bind(1).map(drop).map_err(|error| error.to_string())
 }
 
 fn open_packet_socket() -> Result<(), String> {

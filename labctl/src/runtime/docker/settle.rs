@@ -111,12 +111,8 @@ const MESSAGE: usize = 16;
 const REQUEST: u32 = 40;
 
 fn unix_sockets() -> io::Result<Vec<Socket>> {
-    let netlink = socket(
-        AddressFamily::Netlink,
-        SockType::Raw,
-        SockFlag::SOCK_CLOEXEC,
-        SockProtocol::NetlinkSockDiag,
-    )?;
+    let netlink =
+        socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkSockDiag)?;
     sendto(netlink.as_raw_fd(), &request(), &NetlinkAddr::new(0, 0), MsgFlags::empty())?;
     let mut sockets = Vec::new();
     while read_some(&netlink, &mut sockets)? {}
