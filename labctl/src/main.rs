@@ -26,6 +26,9 @@ enum Command {
     Doctor(cli::doctor::DoctorArgs),
     Experiment(cli::experiment::ExperimentArgs),
     Reproduce(cli::reproduce::ReproduceArgs),
+    Validate(cli::validate::ValidateArgs),
+    Plan(cli::plan::PlanArgs),
+    Nat(cli::nat::NatArgs),
     /// The background process of a lab.
     #[command(hide = true)]
     Engine(cli::engine::Arguments),
@@ -47,6 +50,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Doctor(args) => cli::doctor::run(args).await,
             Command::Experiment(args) => cli::experiment::run(args).await,
             Command::Reproduce(args) => cli::reproduce::run(args).await,
+            Command::Validate(args) => cli::validate::run(&args),
+            Command::Plan(args) => cli::plan::run(&args),
+            Command::Nat(args) => cli::nat::run(args),
             Command::Engine(_) => unreachable!("it ran above"),
         }
     })

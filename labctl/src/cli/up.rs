@@ -5,30 +5,21 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use labctl::lab::{self, Programs};
-use labctl::names::LabName;
 use labctl::plan::Plan;
-use labctl::profile::Catalogue;
 use labctl::runtime::Runtime;
 use labctl::runtime::docker::DockerRuntime;
-use labctl::topology::{self, Overrides, Setting};
 
 use super::interrupt::interrupted;
 use super::progress::Progress;
+use super::topology::TopologyArgs;
 
 /// Makes the lab that a topology describes, and returns when every node answers.
 #[derive(Debug, clap::Args)]
 pub struct UpArgs {
-    /// The topology, a YAML file.
+    /// The topology: a YAML file, or the name of a shipped one such as expC.
     topology: PathBuf,
-    /// Name of the lab, in place of the one in the file.
-    #[arg(long, value_name = "NAME")]
-    name: Option<LabName>,
-    /// Seed of everything random, in place of the one in the file.
-    #[arg(long, value_name = "NUMBER")]
-    seed: Option<u64>,
-    /// Another value in place of the one in the file, as 'overlay.host_cache.stale=10%'.
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<Setting>,
+    #[command(flatten)]
+    changes: TopologyArgs,
     /// Show no progress.
     #[arg(short, long)]
     quiet: bool,
@@ -36,7 +27,7 @@ pub struct UpArgs {
 
 /// Runs `labctl up`.
 pub async fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
-    let plan = plan_of(&args)?;
+    let plan = Plan::new(&args.changes.load(&args.topology)?);
     // First of all: from here on a signal rolls back what was made.
     let interrupt = interrupted()?;
     let runtime = match DockerRuntime::connect().await {
@@ -64,10 +55,4 @@ pub async fn run(args: UpArgs) -> anyhow::Result<ExitCode> {
         made.lab.directory().path().display(),
     )?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn plan_of(args: &UpArgs) -> anyhow::Result<Plan> {
-    let overrides = Overrides { name: args.name.clone(), seed: args.seed, set: args.set.clone() };
-    let topology = topology::load(&args.topology, &Catalogue::shipped(), &overrides)?;
-    Ok(Plan::new(&topology))
 }
