@@ -139,7 +139,7 @@ fn a_node_program_that_ends_at_once_rolls_everything_back() {
         message.contains("ended at its start (exited with 2)") || message.contains("has ended"),
         "{message}"
     );
-    assert!(message.contains("Usage: overlay-node"), "{message}");
+    assert!(message.contains("Print version"), "{message}");
     let image = message.split(['(', ',']).find(|word| word.starts_with("labctl/node:")).unwrap();
     assert!(run("docker", &["image", "rm", image]).status.success());
     lab.assert_nothing_left(&BTreeSet::new());

@@ -283,8 +283,7 @@ impl Build<'_> {
         };
         let bound = NetNs::bind_process(&node.namespace, pid.as_raw().unsigned_abs());
         if bound.is_err() {
-            // The reason may be that its process has ended, which says more.
-            ready::look_alive(self.runtime, node).await?;
+            ready::fail_if_ended(self.runtime, node).await?;
         }
         bound.map_err(connecting(node))
     }
