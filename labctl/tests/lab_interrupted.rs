@@ -2,9 +2,11 @@
 
 mod lab_common;
 
+use std::collections::BTreeSet;
 use std::process::Child;
+use std::time::Duration;
 
-use lab_common::{TestLab, text, up_until};
+use lab_common::{TestLab, text, up_until, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -34,6 +36,25 @@ fn a_lab_whose_up_was_killed_anywhere_is_removed_wholly() {
         lab.assert_nothing_left(&numbers);
     }
     assert!(killed >= 8, "up has only {killed} progress lines");
+}
+
+/// The engine goes on with what it was asked for after labctl is dead: also that is found.
+#[test]
+fn a_lab_whose_up_was_killed_among_its_containers_is_removed_wholly() {
+    for containers in [1, 2, 4, 6] {
+        let lab = TestLab::new();
+        let (mut child, reached) = up_until(&lab, |_, line| line == "starting and connecting nodes ...");
+        assert!(reached);
+        wait_until(|| lab.containers().len() >= containers, || "no containers come".to_owned());
+        send(&child, Signal::SIGKILL);
+        child.wait().unwrap();
+        let down = lab.labctl("down", &[]);
+        assert!(down.status.success(), "{}", text(&down.stderr));
+        lab.assert_nothing_left(&BTreeSet::new());
+        // Nor does anything come later.
+        std::thread::sleep(Duration::from_secs(1));
+        lab.assert_nothing_left(&BTreeSet::new());
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 mod lab_common;
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
@@ -135,7 +135,13 @@ fn a_node_program_that_ends_at_once_rolls_everything_back() {
     let up = Command::new(LABCTL).arg("up").arg(lab.topology()).env("LABCTL_NODE", LABCTL).output().unwrap();
     assert_eq!(up.status.code(), Some(1));
     let message = text(&up.stderr);
-    assert!(message.contains("end") && message.contains("Usage: labctl"), "{message}");
+    assert!(
+        message.contains("ended at its start (exited with 2)") || message.contains("has ended"),
+        "{message}"
+    );
+    assert!(message.contains("Print version"), "{message}");
+    let image = message.split(['(', ',']).find(|word| word.starts_with("labctl/node:")).unwrap();
+    assert!(run("docker", &["image", "rm", image]).status.success());
     lab.assert_nothing_left(&BTreeSet::new());
 }
 

@@ -2,16 +2,16 @@
 
 mod lab_common;
 
-use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::time::Duration;
 
-use lab_common::{TestLab, text};
+use lab_common::{TestLab, text, wait_until};
 use labctl::net::NetNs;
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrLike as _, recv, socket,
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrLike as _, recv, setsockopt, socket,
+    sockopt::RcvBufForce,
 };
 
 /// How long a connection that cannot be made is tried.
@@ -57,56 +57,50 @@ fn no_packet_of_a_lab_is_on_an_interface_of_the_host() {
     lab.up();
     // Bound to no interface: it sees those of all.
     let capture =
-        socket(AddressFamily::Packet, SockType::Datagram, SockFlag::SOCK_NONBLOCK, SockProtocol::EthAll)
-            .unwrap();
-    let listed = lab.listed();
-    let members = listed["members"].as_array().unwrap();
-    let server = members.iter().find(|member| member["name"] == "login").unwrap()["addresses"][0].clone();
-    let ping = lab.labctl(
-        "exec",
-        &["user-1", "--", "ping", "-c", "5", "-i", "0.2", "-W", "10", server.as_str().unwrap()],
-    );
-    assert!(ping.status.success(), "{}", text(&ping.stdout));
-    // Also towards what no lab has: this must not go out by the host either.
-    lab.labctl("exec", &["user-1", "--", "ping", "-c", "1", "-W", "1", "198.19.255.254"]);
-
-    // A packet of the host's own proves that the capture works, and that it is read to its end.
-    let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket(AddressFamily::Packet, SockType::Datagram, SockFlag::empty(), SockProtocol::EthAll).unwrap();
+    // The host is free to be busy meanwhile.
+    setsockopt(&capture, RcvBufForce, &(64 << 20)).unwrap();
     let mark = format!("the end of {}", lab.name);
-    sender.send_to(mark.as_bytes(), receiver.local_addr().unwrap()).unwrap();
-    let mut seen = 0;
-    loop {
-        let packet = next_packet(&capture);
-        if let Some((source, destination)) = addresses(&packet) {
-            assert!(
-                !is_of_a_lab(source) && !is_of_a_lab(destination),
-                "the host sees a packet from {source} to {destination}"
-            );
-            seen += 1;
-        }
-        if packet.ends_with(mark.as_bytes()) {
-            break;
-        }
-    }
-    assert!(seen > 0);
+
+    std::thread::scope(|scope| {
+        let watch = scope.spawn(|| watch(&capture, mark.as_bytes()));
+        let listed = lab.listed();
+        let members = listed["members"].as_array().unwrap();
+        let server = members.iter().find(|member| member["name"] == "login").unwrap()["addresses"][0].clone();
+        let ping = ["user-1", "--", "ping", "-c", "5", "-i", "0.2", "-W", "10", server.as_str().unwrap()];
+        let ping = lab.labctl("exec", &ping);
+        // Also towards what no lab has: this must not go out by the host either.
+        lab.labctl("exec", &["user-1", "--", "ping", "-c", "1", "-W", "1", "198.19.255.254"]);
+        // A packet of the host's own proves that the capture works, and that it is read to its end.
+        let (sender, receiver) =
+            (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+        let end = || sender.send_to(mark.as_bytes(), receiver.local_addr().unwrap()).unwrap();
+        wait_until(
+            || {
+                end();
+                watch.is_finished()
+            },
+            || "the capture does not see the host's own packet".to_owned(),
+        );
+        assert_eq!(
+            watch.join().unwrap(),
+            Vec::<(Ipv4Addr, Ipv4Addr)>::new(),
+            "the host sees packets of a lab"
+        );
+        assert!(ping.status.success(), "{}", text(&ping.stdout));
+    });
 }
 
-fn next_packet(capture: &OwnedFd) -> Vec<u8> {
+/// Source and destination of every packet of a lab, until a packet comes that ends with `mark`.
+fn watch(capture: &OwnedFd, mark: &[u8]) -> Vec<(Ipv4Addr, Ipv4Addr)> {
+    let mut found = Vec::new();
     let mut buffer = vec![0; 65536];
     loop {
-        match recv(capture.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
-            Ok(length) => {
-                buffer.truncate(length);
-                return buffer;
-            }
-            Err(error) => {
-                let error = std::io::Error::from(error);
-                assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
-                let mut waiting =
-                    [nix::poll::PollFd::new(std::os::fd::AsFd::as_fd(capture), nix::poll::PollFlags::POLLIN)];
-                assert_ne!(nix::poll::poll(&mut waiting, 10_000_u16).unwrap(), 0, "the mark never came");
-            }
+        let length = recv(capture.as_raw_fd(), &mut buffer, MsgFlags::empty()).unwrap();
+        let packet = &buffer[..length];
+        found.extend(addresses(packet).filter(|ends| is_of_a_lab(ends.0) || is_of_a_lab(ends.1)));
+        if packet.ends_with(mark) {
+            return found;
         }
     }
 }

@@ -68,11 +68,15 @@ pub fn run(args: NatArgs) -> anyhow::Result<ExitCode> {
             writeln!(out)?;
         }
         Command::List { json: false } => list(&catalogue, &mut out)?,
-        Command::Show { profile, firewall } => match (catalogue.nat(&profile), catalogue.firewall(&profile)) {
-            (Some(nat), _) if !firewall => show_nat(nat, &catalogue, &mut out)?,
-            (_, Some(firewall)) => show_firewall(firewall, &mut out)?,
-            _ => bail!("there is no profile '{profile}'\nmend: `labctl nat list` names those that there are"),
-        },
+        Command::Show { profile, firewall } => {
+            match (catalogue.nat(&profile), catalogue.firewall(&profile)) {
+                (Some(nat), _) if !firewall => show_nat(nat, &catalogue, &mut out)?,
+                (_, Some(firewall)) => show_firewall(firewall, &mut out)?,
+                _ => bail!(
+                    "there is no profile '{profile}'\nmend: `labctl nat list` names those that there are"
+                ),
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -169,5 +173,10 @@ fn example() -> GatewayContext {
 
 fn place(gateway: &GatewayContext) -> String {
     let outside: Vec<_> = gateway.outside.iter().map(ToString::to_string).collect();
-    format!("a gateway at {} with {}/{} inside", outside.join(", "), gateway.inside.network, gateway.inside.prefix)
+    format!(
+        "a gateway at {} with {}/{} inside",
+        outside.join(", "),
+        gateway.inside.network,
+        gateway.inside.prefix
+    )
 }

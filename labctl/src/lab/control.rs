@@ -16,6 +16,9 @@ pub enum ControlError {
     /// Nobody listens there (yet).
     #[error("no answer on the control socket: {0}")]
     Unreachable(#[source] std::io::Error),
+    /// The request cannot be made.
+    #[error("the request cannot be made: {0}")]
+    Request(#[from] hyper::http::Error),
     /// What came was not HTTP.
     #[error("the control socket broke the protocol: {0}")]
     Http(#[from] hyper::Error),
@@ -31,10 +34,8 @@ pub enum ControlError {
 pub async fn get_status(socket: &Path) -> Result<Status, ControlError> {
     let stream = UnixStream::connect(socket).await.map_err(ControlError::Unreachable)?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::get("/v1/status")
-        .header(hyper::header::HOST, "node")
-        .body(Empty::<Bytes>::new())
-        .expect("the request is made of constants");
+    let request =
+        Request::get("/v1/status").header(hyper::header::HOST, "node").body(Empty::<Bytes>::new())?;
     let exchange = async {
         let answer = sender.send_request(request).await?;
         let status = answer.status();

@@ -56,13 +56,11 @@ pub(super) async fn remove(
     observer: &dyn Observer,
 ) -> Result<Removed, LabError> {
     let mut removed = Removed { lab: lab.clone(), containers: 0, namespaces: 0 };
-    let Some(mut found) = find_lab(runtime, lab).await? else { return Ok(removed) };
-    if !found.ready {
-        // `up` may have died while the engine was still at work for it.
-        if settle(runtime, &found).await? {
-            found = find_lab(runtime, lab).await?.unwrap_or(found);
-        }
+    if !StateDirectory::of(lab).is_ready() {
+        // `up` may have died while the engine was at work for it.
+        runtime.settle().await;
     }
+    let Some(found) = find_lab(runtime, lab).await? else { return Ok(removed) };
     removed.containers = found.containers.len();
     removed.namespaces = found.namespaces.len();
     // Neither waits for the other: a namespace goes away when both its name and its processes have.
@@ -71,22 +69,6 @@ pub(super) async fn remove(
     StateDirectory::of(lab).remove()?;
     observer.end(Step::RemoveDirectory, "");
     Ok(removed)
-}
-
-/// Waits for containers of the plan that are not there yet. True if there can be more of them now.
-async fn settle(runtime: &dyn Runtime, found: &FoundLab) -> Result<bool, LabError> {
-    let Some(plan) = &found.plan else { return Ok(false) };
-    let unseen: Vec<String> = plan
-        .nodes
-        .iter()
-        .filter(|node| found.container(node.name.as_str()).is_none())
-        .map(|node| node.container.clone())
-        .collect();
-    if unseen.is_empty() {
-        return Ok(false);
-    }
-    runtime.settle(&found.name, &unseen).await?;
-    Ok(true)
 }
 
 async fn remove_containers(

@@ -67,6 +67,9 @@ pub enum LabError {
     /// A node's control socket.
     #[error("asking node {node}: {source}")]
     Control { node: String, source: ControlError },
+    /// `up` ended without having made everything, and without a reason.
+    #[error("lab '{lab}' was not made wholly, for no known reason; what was made is removed again")]
+    Unfinished { lab: LabName },
     /// `up` was told to stop.
     #[error("stopped by {signal}; what was made is removed again")]
     Interrupted { signal: &'static str },

@@ -12,6 +12,8 @@ use crate::runtime::{Output, Runtime};
 /// How long a node may take before something is wrong with it. It needs some milliseconds; this is for a
 /// machine that starts hundreds of them at once.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the engine may take to know that a process has ended.
+const ENGINE_KNOWS: Duration = Duration::from_secs(5);
 /// First pause between two tries; it doubles each time, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
@@ -57,6 +59,17 @@ async fn look_alive(runtime: &dyn Runtime, node: &NodePlan) -> Result<(), LabErr
         None => "its container is gone".to_owned(),
     };
     Err(not_ready(runtime, node, reason).await)
+}
+
+/// Fails if the container's process has ended, which explains why it could not be used. The engine comes to
+/// know of it a little later than the kernel.
+pub(super) async fn fail_if_ended(runtime: &dyn Runtime, node: &NodePlan) -> Result<(), LabError> {
+    let begin = Instant::now();
+    while begin.elapsed() < ENGINE_KNOWS {
+        look_alive(runtime, node).await?;
+        tokio::time::sleep(LONGEST_PAUSE).await;
+    }
+    Ok(())
 }
 
 async fn not_ready(runtime: &dyn Runtime, node: &NodePlan, reason: String) -> LabError {

@@ -74,12 +74,15 @@ impl StateDirectory {
         self.path.is_dir()
     }
 
-    /// Makes the directory, with the plan in it and a directory per node with its configuration.
-    pub(super) fn create(&self, plan: &Plan, configs: &[NodeConfig]) -> Result<(), LabError> {
+    /// Makes the directory with the plan in it.
+    pub(super) fn create(&self, plan: &Plan) -> Result<(), LabError> {
         make_directory(&self.path)?;
         let plan_text = serde_json::to_vec_pretty(plan).expect("a plan is plain data with text keys");
-        // The plan comes first: with it, `down` knows every name that can be there.
-        self.write(PLAN_FILE, &plan_text)?;
+        self.write(PLAN_FILE, &plan_text)
+    }
+
+    /// Makes a directory per node, with its configuration.
+    pub(super) fn create_nodes(&self, plan: &Plan, configs: &[NodeConfig]) -> Result<(), LabError> {
         make_directory(&self.path.join(NODES))?;
         for (node, config) in plan.nodes.iter().zip(configs) {
             self.create_node(node.name.as_str(), config)?;

@@ -5,8 +5,8 @@
 pub enum Step {
     /// Looks whether this machine has what a lab needs.
     Check,
-    /// Writes the lab's directory.
-    Directory,
+    /// Makes keys and writes the nodes' configurations.
+    Configurations,
     /// Makes the node image, or finds it.
     Image,
     /// Makes the WAN and the gateways.
@@ -29,7 +29,7 @@ impl Step {
     pub const fn text(self) -> &'static str {
         match self {
             Self::Check => "checking this machine",
-            Self::Directory => "writing the lab's directory",
+            Self::Configurations => "writing the nodes' configurations",
             Self::Image => "preparing the node image",
             Self::Network => "making the WAN and the gateways",
             Self::Nodes => "starting and connecting nodes",

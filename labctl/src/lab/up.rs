@@ -20,7 +20,7 @@ use crate::plan::{NodePlan, Plan};
 use crate::runtime::{Image, NodeSpec, Runtime, RuntimeError};
 
 /// Containers that the engine is asked to start at a time, for each processor.
-const STARTS_PER_PROCESSOR: usize = 4;
+const STARTS_PER_PROCESSOR: usize = 8;
 
 /// Memory of a node at most: for its program, and for each overlay node that the program runs.
 const MEMORY_OF_PROGRAM: u64 = 64 << 20;
@@ -83,12 +83,15 @@ pub async fn up(
         starts: Semaphore::new(starts_at_once()),
     };
     let image = build.run_until(interrupt).await;
-    if let Some(error) = build.stop.into_error() {
-        return Err(roll_back(runtime, plan, lock, observer, error).await);
-    }
+    let image = match (image, build.stop.into_error()) {
+        (Some(image), None) => image,
+        (_, error) => {
+            let error = error.unwrap_or(LabError::Unfinished { lab: plan.lab.clone() });
+            return Err(roll_back(runtime, plan, lock, observer, error).await);
+        }
+    };
     // From here on the lab is what it should be; the lock's file stays until `down`.
     drop(lock);
-    let image = image.expect("a build without an error has an image");
     let lab = Lab::of_plan(plan.clone());
     Ok(Made { lab, image, took: begin.elapsed() })
 }
@@ -99,23 +102,25 @@ fn starts_at_once() -> usize {
 
 /// Looks whether the lab can be made, and takes its lock.
 async fn claim(runtime: &dyn Runtime, plan: &Plan) -> Result<LabLock, LabError> {
-    if let Some(found) = find_lab(runtime, &plan.lab).await? {
-        return Err(in_the_way(found));
-    }
+    refuse_what_is_there(runtime, plan, false).await?;
     doctor::examine(Ok(runtime), Some(plan)).await.require()?;
     let lock = LabLock::acquire(&plan.lab)?;
     // Another labctl may have been quicker between the look and the lock.
-    match find_lab(runtime, &plan.lab).await? {
-        Some(mut found) if found.has_anything() => {
-            drop(lock);
-            found.changing = None;
-            Err(in_the_way(found))
-        }
-        _ => Ok(lock),
-    }
+    refuse_what_is_there(runtime, plan, true).await?;
+    Ok(lock)
 }
 
-fn in_the_way(found: FoundLab) -> LabError {
+/// Fails if there is anything of a lab of that name, or if another labctl works on one. A lock that nobody
+/// holds is nothing.
+async fn refuse_what_is_there(runtime: &dyn Runtime, plan: &Plan, ours: bool) -> Result<(), LabError> {
+    let Some(mut found) = find_lab(runtime, &plan.lab).await? else { return Ok(()) };
+    if ours {
+        found.changing = None;
+    }
+    if found.has_anything() || found.changing.is_some() { Err(in_the_way(&found)) } else { Ok(()) }
+}
+
+fn in_the_way(found: &FoundLab) -> LabError {
     let lab = found.name.clone();
     match found.condition() {
         Condition::Running => LabError::AlreadyUp { lab },
@@ -172,12 +177,19 @@ impl Build<'_> {
     }
 
     async fn run(&self) -> Option<Image> {
-        let (image, ready) =
-            tokio::join!(self.stop.unit(self.prepare_image()), self.stop.unit(self.write_directory()),);
-        let (Some(image), Some(())) = (image, ready) else { return None };
-        tokio::join!(self.make_network(), self.make_nodes(&image));
+        self.stop.unit(async { self.directory.create(self.plan) }).await?;
+        let nodes = async {
+            let (image, written) = tokio::join!(
+                self.stop.unit(self.prepare_image()),
+                self.stop.unit(self.write_configurations()),
+            );
+            let (image, ()) = (image?, written?);
+            self.make_nodes(&image).await;
+            Some(image)
+        };
+        let ((), image) = tokio::join!(self.make_network(), nodes);
         self.stop.unit(async { self.directory.set_ready() }).await?;
-        Some(image)
+        image
     }
 
     async fn prepare_image(&self) -> Result<Image, LabError> {
@@ -188,14 +200,15 @@ impl Build<'_> {
         Ok(image)
     }
 
-    async fn write_directory(&self) -> Result<(), LabError> {
-        self.observer.begin(Step::Directory, 0);
+    /// Making the login servers' keys is what takes time here.
+    async fn write_configurations(&self) -> Result<(), LabError> {
+        self.observer.begin(Step::Configurations, 0);
         let (plan, directory) = (self.plan.clone(), self.directory.clone());
-        let write = move || directory.create(&plan, &keys::configurations(&plan)?);
+        let write = move || directory.create_nodes(&plan, &keys::configurations(&plan)?);
         tokio::task::spawn_blocking(write)
             .await
             .map_err(|error| LabError::file("writing", self.directory.path())(error.into()))??;
-        self.observer.end(Step::Directory, &self.directory.path().display().to_string());
+        self.observer.end(Step::Configurations, "");
         Ok(())
     }
 
@@ -268,7 +281,11 @@ impl Build<'_> {
             }
             started => started?,
         };
-        NetNs::bind_process(&node.namespace, pid.as_raw().unsigned_abs()).map_err(connecting(node))
+        let bound = NetNs::bind_process(&node.namespace, pid.as_raw().unsigned_abs());
+        if bound.is_err() {
+            ready::fail_if_ended(self.runtime, node).await?;
+        }
+        bound.map_err(connecting(node))
     }
 }
 

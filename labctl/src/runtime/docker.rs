@@ -4,7 +4,7 @@ mod container;
 mod image;
 mod settle;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bollard::Docker;
 use bollard::errors::Error;
@@ -31,6 +31,7 @@ const DEFAULT_SOCKET: &str = "unix:///var/run/docker.sock";
 #[derive(Clone, Debug)]
 pub struct DockerRuntime {
     docker: Docker,
+    socket: PathBuf,
 }
 
 impl DockerRuntime {
@@ -44,7 +45,8 @@ impl DockerRuntime {
         };
         let docker = Docker::connect_with_unix_defaults().map_err(|error| unreachable(&error))?;
         let docker = docker.negotiate_version().await.map_err(|error| unreachable(&error))?;
-        Ok(Self { docker })
+        let socket = PathBuf::from(place.strip_prefix("unix://").unwrap_or(&place));
+        Ok(Self { docker, socket })
     }
 }
 
@@ -141,12 +143,8 @@ impl Runtime for DockerRuntime {
         })
     }
 
-    fn settle<'a>(
-        &'a self,
-        lab: &'a LabName,
-        containers: &'a [String],
-    ) -> BoxFuture<'a, Result<(), RuntimeError>> {
-        Box::pin(settle::created(&self.docker, lab, containers))
+    fn settle(&self) -> BoxFuture<'_, ()> {
+        Box::pin(settle::settle(&self.socket))
     }
 
     fn clean(&self) -> BoxFuture<'_, Result<usize, RuntimeError>> {

@@ -190,12 +190,8 @@ pub trait Runtime: Send + Sync {
     /// Ends and removes a container. No error if there is none of that name.
     fn remove<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>>;
 
-    /// Waits until no creation of these containers is under way that a dead labctl asked for.
-    fn settle<'a>(
-        &'a self,
-        lab: &'a LabName,
-        containers: &'a [String],
-    ) -> BoxFuture<'a, Result<(), RuntimeError>>;
+    /// Waits until nothing is under way any more that a labctl asked for which is dead now.
+    fn settle(&self) -> BoxFuture<'_, ()>;
 
     /// Removes what [`prepare`](Self::prepare) made and nothing uses. Answers with how many.
     fn clean(&self) -> BoxFuture<'_, Result<usize, RuntimeError>>;

@@ -100,11 +100,16 @@ impl TestLab {
         self.namespaces().into_iter().filter_map(number).collect()
     }
 
+    /// The identifiers of its containers.
+    pub fn containers(&self) -> Vec<String> {
+        let filter = format!("label=labctl.lab={}", self.name);
+        let listed = run("docker", &["ps", "--all", "--quiet", "--filter", &filter]);
+        text(&listed.stdout).lines().map(str::to_owned).collect()
+    }
+
     /// Expects that nothing of it is on this machine. `numbers` are its namespaces of before.
     pub fn assert_nothing_left(&self, numbers: &BTreeSet<u64>) {
-        let filter = format!("label=labctl.lab={}", self.name);
-        let containers = run("docker", &["ps", "--all", "--quiet", "--filter", &filter]);
-        assert_eq!(text(&containers.stdout), "", "containers are left");
+        assert_eq!(self.containers(), Vec::<String>::new(), "containers are left");
         let names =
             run("docker", &["ps", "--all", "--quiet", "--filter", &format!("name=lab-{}-", self.name)]);
         assert_eq!(text(&names.stdout), "", "containers without a label are left");
