@@ -1,5 +1,7 @@
 //! `labctl up` that is ended in the middle. Needs root and Docker Engine.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
 mod lab_common;
 
 use std::collections::BTreeSet;

@@ -27,14 +27,13 @@ pub struct LogsArgs {
 pub async fn run(args: LogsArgs) -> anyhow::Result<ExitCode> {
     let runtime = DockerRuntime::connect().await?;
     let found = lab::select(&runtime, args.lab.as_ref()).await?;
-    let container = match found.container(&args.node) {
-        Some(found) => found.container.clone(),
-        None => {
-            let plan = found.plan.as_ref().with_context(|| {
-                format!("lab '{}' has no container of a node '{}'", found.name, args.node)
-            })?;
-            lab::node_of(plan, &args.node)?.container.clone()
-        }
+    let container = if let Some(container) = found.container(&args.node) {
+        container.container.clone()
+    } else {
+        let plan = found.plan.as_ref();
+        let plan =
+            plan.with_context(|| format!("lab '{}' has no container of a node '{}'", found.name, args.node))?;
+        lab::node_of(plan, &args.node)?.container.clone()
     };
     let mut pieces = runtime.logs(&container, args.follow);
     while let Some(piece) = pieces.next().await {

@@ -29,7 +29,7 @@ const fn role_name(role: Role) -> &'static str {
 }
 
 /// The labels that a container is found by.
-pub fn labels(lab: &LabName, node: &str, role: &str) -> HashMap<String, String> {
+fn labels(lab: &LabName, node: &str, role: &str) -> HashMap<String, String> {
     [(LABEL_LAB, lab.as_str()), (LABEL_NODE, node), (LABEL_ROLE, role)]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .into()

@@ -17,6 +17,8 @@ use super::{failed, status};
 
 /// Repository of node images; the tag is the start of the program's SHA-256.
 pub const REPOSITORY: &str = "labctl/node";
+/// Label of node images, by which also those are found whose tag another one took.
+const LABEL: &str = "labctl.image";
 const TAG_BYTES: usize = 6;
 
 /// Path of the program in the image.
@@ -44,6 +46,7 @@ pub async fn prepare(docker: &Docker, program: &Path) -> Result<Image, RuntimeEr
         .changes(vec![
             format!("ENTRYPOINT [\"{}\"]", program_in_image()),
             format!("USER {NODE_USER}:{NODE_USER}"),
+            format!("LABEL {LABEL}=node"),
         ])
         .build();
     let body = bollard::body_full(file_system(&content));
@@ -87,24 +90,19 @@ fn append(tar: &mut tar::Builder<Vec<u8>>, path: &Path, kind: tar::EntryType, co
     tar.append_data(&mut header, path, content).expect("writing to memory does not fail");
 }
 
-/// The references of all node images.
-pub async fn all(docker: &Docker) -> Result<Vec<String>, RuntimeError> {
-    let filters = [("reference".to_owned(), vec![REPOSITORY.to_owned()])].into();
-    let options = ListImagesOptionsBuilder::new().filters(&filters).build();
-    let images = docker.list_images(Some(options)).await.map_err(failed("listing images of", REPOSITORY))?;
-    Ok(images.into_iter().flat_map(|image| image.repo_tags).collect())
-}
-
 /// Removes all node images that no container uses.
 pub async fn clean(docker: &Docker) -> Result<usize, RuntimeError> {
+    let filters = [("label".to_owned(), vec![LABEL.to_owned()])].into();
+    let options = ListImagesOptionsBuilder::new().filters(&filters).build();
+    let images = docker.list_images(Some(options)).await.map_err(failed("listing images of", REPOSITORY))?;
     let mut removed = 0;
-    for reference in all(docker).await? {
+    for image in images {
         let options = RemoveImageOptionsBuilder::new().build();
-        match docker.remove_image(&reference, Some(options), None).await {
+        match docker.remove_image(&image.id, Some(options), None).await {
             Ok(_) => removed += 1,
             // Used by a container (409), or removed by somebody else in the meantime (404).
             Err(error) if matches!(status(&error), Some(404 | 409)) => {}
-            Err(error) => return Err(failed("removing image", &reference)(error)),
+            Err(error) => return Err(failed("removing image", &image.id)(error)),
         }
     }
     Ok(removed)
