@@ -158,7 +158,10 @@ fn a_path_that_is_not_there_is_told_with_what_is() {
     assert_eq!(load("expC").unwrap().name.as_str(), "expC");
     assert_eq!(load("topologies/expC.yaml").unwrap().name.as_str(), "expC");
     let error = load("no/such/expC.yaml").unwrap_err().to_string();
-    assert!(error.contains("no/such/expC.yaml") && error.contains("expA, expB, expC, natTypes, quickstart"), "{error}");
+    assert!(
+        error.contains("no/such/expC.yaml") && error.contains("expA, expB, expC, natTypes, quickstart"),
+        "{error}"
+    );
     assert!(load("..").is_err());
 }
 
