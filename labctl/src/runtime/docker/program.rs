@@ -22,8 +22,10 @@ use crate::plan::ProgramPlan;
 const REPOSITORY: &str = "labctl/program";
 /// Where programs of the host and what they need are; those that there are.
 const HOST_DIRECTORIES: [&str; 8] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc"];
-/// What a program may write to, in memory.
-const WRITABLE: [(&str, &str); 2] = [("/tmp", "mode=1777,size=64m"), ("/run", "mode=1777,size=16m")];
+/// What a program may write to, in memory. It belongs to the program's user, because a directory that the
+/// image has already keeps its mode.
+const WRITABLE: [(&str, &str); 2] =
+    [("/tmp", "mode=1777,size=64m"), ("/run", "uid=65534,gid=65534,size=16m")];
 
 /// The image of this name; an error if there is none.
 pub async fn find(docker: &Docker, image: &str) -> Result<ImageInspect, RuntimeError> {
