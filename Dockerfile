@@ -7,8 +7,8 @@ ARG BASE=debian:12-slim
 FROM ${BASE}
 
 # A base that has the programs already (the one made locally) needs no package manager.
-RUN command -v nft && command -v iptables-restore && command -v ip || \
-    (apt-get update && apt-get install --yes --no-install-recommends iproute2 iptables nftables && \
+RUN command -v nft && command -v iptables-restore && command -v ip && command -v mount || \
+    (apt-get update && apt-get install --yes --no-install-recommends iproute2 iptables mount nftables && \
      rm -rf /var/lib/apt/lists/*)
 
 COPY bin/labctl bin/overlay-node /usr/local/bin/

@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test build demo test lint unit integration image controller-image bench clean
+.PHONY: help setup setup-test build demo test lint unit integration image controller-image compose-test bench clean
 
 TRIPLE := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -31,6 +31,7 @@ test: setup-test lint unit integration ## Everything that CI checks.
 lint: setup-test ## Format, clippy with warnings denied, licences and duplicate versions.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- --deny warnings
+	cargo fetch --locked --quiet
 	cargo deny --offline --locked check bans licenses sources
 
 unit: setup-test ## Tests that need neither root nor an engine.
@@ -45,6 +46,9 @@ image: build ## Build the node's image with docker build, as node-image/Dockerfi
 
 controller-image: build ## Build the controller's image from an image made of this machine's own files.
 	scripts/controller-image
+
+compose-test: build ## Bring a lab up and down from the controller's container.
+	@scripts/as-root scripts/compose-test
 
 bench: build ## Run the benchmarks; figures and commands are in docs/benchmarks.md.
 	@scripts/as-root bench/run

@@ -217,10 +217,13 @@ async fn wireshark_and_tcpdump_read_the_same_packets_from_the_file() {
         "frame.interface_name",
         "frame.packet_flags_direction",
     ];
-    let mut arguments = vec!["-n", "-r", path, "-Y", "udp", "-Tfields", "-Eseparator=,"];
+    let mut arguments = vec!["-n", "-r", path, "-Y", "ip && udp", "-Tfields", "-Eseparator=,"];
     arguments.extend(fields.iter().flat_map(|field| ["-e", field]));
     let shown = String::from_utf8(run("tshark", &arguments).stdout).unwrap();
-    let udp = keep.packets.iter().filter(|packet| packet.bytes.get(23) == Some(&17));
+    // IPv4 and UDP by their numbers in the frame: the namespaces' own IPv6 packets are none of these.
+    let udp = keep.packets.iter().filter(|packet| {
+        packet.bytes.get(12..14) == Some(&[0x08, 0x00]) && packet.bytes.get(23) == Some(&17)
+    });
     let expected: Vec<String> = udp
         .map(|packet| {
             let nanos = packet.time.as_nanos();
@@ -236,7 +239,7 @@ async fn wireshark_and_tcpdump_read_the_same_packets_from_the_file() {
 
     let shown = String::from_utf8(run("tshark", &["-r", path, "-N", "n", "-Y", "udp"]).stdout).unwrap();
     assert!(shown.contains("alice") && shown.contains("sn-1"), "names stand for addresses: {shown}");
-    let dumped = String::from_utf8(run("tcpdump", &["-n", "-r", path, "udp"]).stdout).unwrap();
+    let dumped = String::from_utf8(run("tcpdump", &["-n", "-r", path, "ip and udp"]).stdout).unwrap();
     assert!(dumped.contains("192.0.2.1.1000 > 192.0.2.2.2000: UDP, length 5"), "{dumped}");
     assert_eq!(dumped.lines().count(), 2, "{dumped}");
 }

@@ -52,9 +52,10 @@ struct LoginArgs {
 /// What `experiment login` and `reproduce` have in common.
 #[derive(Debug, clap::Args)]
 pub struct TrialArgs {
-    /// Trials of each kind.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=9999))]
-    pub trials: u32,
+    /// Trials of each kind. `experiment` makes one on each client that the topology measures, `reproduce` 20
+    /// in each set-up.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=9999))]
+    pub trials: Option<u32>,
     /// Log in so many clients side by side at the most. The default is all that the topology measures; on a
     /// machine with few processors, fewer disturb each other less.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -92,10 +93,10 @@ async fn login(args: LoginArgs) -> anyhow::Result<ExitCode> {
         let row = Row::new(plan.lab.as_str(), &measured.records, published);
         output.write(json::LOGIN, &[row], &[measured.directory])
     };
-    let options = |seed| args.trials.options(args.kinds(), seed);
+    let options = |plan: &Plan, seed| args.trials.options(measured(plan), args.kinds(), seed);
     let runs = &args.trials.runs;
     if let Some((plan, text)) = &topology {
-        let options = options(plan.seed);
+        let options = options(plan, plan.seed);
         let session = Session { options: &options, runs, topology: Some(text) };
         let progress = Progress::new(false);
         let show = |event| watch.show(event);
@@ -104,17 +105,24 @@ async fn login(args: LoginArgs) -> anyhow::Result<ExitCode> {
         return report(plan, measured);
     }
     let lab = Lab::of(lab::select(&runtime, args.lab.as_ref()).await?)?;
-    let options = options(args.trials.seed.unwrap_or(lab.plan().seed));
+    let options = options(lab.plan(), args.trials.seed.unwrap_or(lab.plan().seed));
     let session = Session { options: &options, runs, topology: None };
     let measured = session.on_running(&lab, &runtime, &|event| watch.show(event), interrupt).await?;
     report(lab.plan(), measured)
 }
 
 impl TrialArgs {
-    /// What is to be measured, with this seed.
-    pub fn options(&self, kinds: Vec<Kind>, seed: u64) -> Options {
-        Options { trials: self.trials, kinds, seed, parallel: self.parallel.map(usize::from) }
+    /// What is to be measured, with this seed; `trials` unless the command line says how many.
+    pub fn options(&self, trials: u32, kinds: Vec<Kind>, seed: u64) -> Options {
+        let trials = self.trials.unwrap_or(trials);
+        Options { trials, kinds, seed, parallel: self.parallel.map(usize::from) }
     }
+}
+
+/// How many clients a plan measures; 1 if none, so that the experiment says what is wrong.
+fn measured(plan: &Plan) -> u32 {
+    let clients = plan.overlay.as_ref().map_or(0, |overlay| overlay.measure.len());
+    u32::try_from(clients).unwrap_or(u32::MAX).max(1)
 }
 
 impl LoginArgs {

@@ -17,6 +17,9 @@ use super::progress::Progress;
 /// What is reproduced, in the order of the published table.
 const EXPERIMENTS: [&str; 3] = ["expA", "expB", "expC"];
 
+/// Trials in each set-up: enough for a median that another seed does not move out of the range.
+const TRIALS: u32 = 20;
+
 /// Measures Exp A, B and C, one lab after another, and prints the table next to the published one.
 #[derive(Debug, clap::Args)]
 pub struct ReproduceArgs {
@@ -37,7 +40,7 @@ pub async fn run(args: ReproduceArgs) -> anyhow::Result<ExitCode> {
     // One after another: side by side, the labs would take processor time from each other.
     for name in EXPERIMENTS {
         let (plan, text) = shipped_topology(name, args.trials.seed)?;
-        let options = args.trials.options(vec![Kind::FirstTime, Kind::Subsequent], plan.seed);
+        let options = args.trials.options(TRIALS, vec![Kind::FirstTime, Kind::Subsequent], plan.seed);
         let session = Session { options: &options, runs: &args.trials.runs, topology: Some(text) };
         let (progress, watch) = (Progress::new(false), Watch::new());
         let show = |event| watch.show(event);

@@ -56,7 +56,7 @@ fn every_broken_file_gets_messages_with_place_and_mend() {
 #[test]
 fn every_shipped_topology_is_valid_and_named_as_its_file() {
     let names: Vec<_> = shipped().map(|(name, _)| name).collect();
-    assert_eq!(names, ["bring-your-own", "expA", "expB", "expC", "quickstart"]);
+    assert_eq!(names, ["bring-your-own", "expA", "expB", "expC", "natTypes", "quickstart"]);
     for (name, text) in shipped() {
         let topology = parse(text, name, catalogue(), &Overrides::default());
         assert_eq!(
@@ -173,7 +173,8 @@ fn a_path_that_is_not_there_is_told_with_what_is() {
     assert_eq!(load("topologies/expC.yaml").unwrap().name.as_str(), "expC");
     let error = load("no/such/expC.yaml").unwrap_err().to_string();
     assert!(
-        error.contains("no/such/expC.yaml") && error.contains("bring-your-own, expA, expB, expC, quickstart"),
+        error.contains("no/such/expC.yaml")
+            && error.contains("bring-your-own, expA, expB, expC, natTypes, quickstart"),
         "{error}"
     );
     assert!(load("..").is_err());
