@@ -70,7 +70,7 @@ pub(super) async fn read(program: &Path) -> Result<(String, Vec<u8>), RuntimeErr
 
 /// The tag of an image that is made from these: the start of their SHA-256.
 pub(super) fn tag(parts: &[&[u8]]) -> String {
-    let hash = parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize();
+    let hash = parts.iter().fold(Sha256::new(), Digest::chain_update).finalize();
     hash[..TAG_BYTES].iter().fold(String::new(), |mut tag, byte| {
         let _ = write!(tag, "{byte:02x}");
         tag

@@ -55,9 +55,9 @@ pub async fn prepare(docker: &Docker, image: &str, program: &Path) -> Result<Ima
         Err(error) => return Err(failed("looking for image", &made.reference)(error)),
     }
     let options = BuildImageOptionsBuilder::new().t(&made.reference).rm(true).forcerm(true).build();
-    let context = bollard::body_full(context(&id, &content));
+    let body = bollard::body_full(context(&id, &content));
     docker
-        .build_image(options, None, Some(context))
+        .build_image(options, None, Some(body))
         .try_for_each(|_| async { Ok(()) })
         .await
         .map_err(failed("making image", &made.reference))?;
