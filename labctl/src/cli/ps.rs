@@ -41,7 +41,7 @@ struct Lab {
 #[derive(Debug, Serialize)]
 pub struct Member {
     name: String,
-    /// The node's role, or `gateway`.
+    /// The node's role, `program`, or `gateway`.
     role: String,
     addresses: Vec<String>,
     /// The gateway that it is behind.
@@ -100,10 +100,7 @@ fn members(found: &FoundLab) -> Vec<Member> {
     };
     let nodes = plan.nodes.iter().map(|node| Member {
         name: node.name.to_string(),
-        role: serde_json::to_value(node.role)
-            .ok()
-            .and_then(|role| role.as_str().map(str::to_owned))
-            .unwrap_or_default(),
+        role: node.role_name().to_owned(),
         addresses: node.addresses.iter().map(ToString::to_string).collect(),
         gateway: node.gateway.as_ref().map(ToString::to_string),
         state: found

@@ -42,8 +42,8 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn describe(plan: &Plan) -> String {
-    let containers = |role: Role| plan.nodes.iter().filter(move |node| node.role == role);
-    format!(
+    let containers = |role: Role| plan.nodes.iter().filter(move |node| node.role() == Some(role));
+    let overlay = format!(
         "lab {}, {} regions, {} gateways, {} containers: {} login servers, {} with {} super nodes, {} clients",
         plan.lab,
         plan.wan.regions.len(),
@@ -51,7 +51,11 @@ fn describe(plan: &Plan) -> String {
         plan.nodes.len(),
         containers(Role::LoginServer).count(),
         containers(Role::SuperNode).count(),
-        containers(Role::SuperNode).map(|node| node.instances.len()).sum::<usize>(),
+        containers(Role::SuperNode).map(|node| node.instances().len()).sum::<usize>(),
         containers(Role::Client).count(),
-    )
+    );
+    match plan.nodes.iter().filter(|node| node.program().is_some()).count() {
+        0 => overlay,
+        programs => format!("{overlay}, {programs} of other programs"),
+    }
 }

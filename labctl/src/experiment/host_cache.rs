@@ -33,9 +33,9 @@ pub enum HostCacheError {
 /// The super nodes of a plan, each container's apart.
 #[must_use]
 pub fn super_nodes_by_container(plan: &Plan) -> Vec<Vec<SocketAddrV4>> {
-    let containers = plan.nodes.iter().filter(|node| node.role == Role::SuperNode);
+    let containers = plan.nodes.iter().filter(|node| node.role() == Some(Role::SuperNode));
     containers
-        .map(|node| node.instances.iter().map(|at| SocketAddrV4::new(at.address, at.port)).collect())
+        .map(|node| node.instances().iter().map(|at| SocketAddrV4::new(at.address, at.port)).collect())
         .collect()
 }
 

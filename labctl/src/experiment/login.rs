@@ -242,7 +242,7 @@ impl<'a, G: Ground> LoginExperiment<'a, G> {
         let letter = if kind == Kind::FirstTime { 'f' } else { 's' };
         let user = format!("{}-{letter}{number:03}", self.users);
         let which: [&[u8]; 2] = [kind.as_str().as_bytes(), &number.to_le_bytes()];
-        let buddies = client.buddies.iter().map(ToString::to_string).collect();
+        let buddies = client.buddies().iter().map(ToString::to_string).collect();
         let request = self.request(kind, user, &which, buddies)?;
         if kind == Kind::Subsequent {
             self.enter(&request).await?;
@@ -301,7 +301,7 @@ impl<'a, G: Ground> LoginExperiment<'a, G> {
     }
 
     async fn bring_online(&self, client: &NodeName) -> Result<(), LoginError> {
-        let buddies = node(self.ground.plan(), client).map(|node| node.buddies.clone()).unwrap_or_default();
+        let buddies = node(self.ground.plan(), client).map(NodePlan::buddies).unwrap_or_default();
         let buddies = buddies.iter().map(ToString::to_string).collect();
         let which: [&[u8]; 2] = [b"online", client.as_str().as_bytes()];
         let request = self.request(Kind::Subsequent, client.to_string(), &which, buddies)?;
@@ -339,7 +339,7 @@ impl<'a, G: Ground> LoginExperiment<'a, G> {
     }
 
     fn login_servers(&self) -> impl Iterator<Item = &NodePlan> {
-        self.ground.plan().nodes.iter().filter(|node| node.role == Role::LoginServer)
+        self.ground.plan().nodes.iter().filter(|node| node.role() == Some(Role::LoginServer))
     }
 
     fn control(&self, node: &NodeName) -> Control {

@@ -56,7 +56,7 @@ fn names(plan: &Plan) -> Vec<(Ipv4Addr, String)> {
     for node in plan.nodes.iter().filter(|node| node.gateway.is_none()) {
         for (index, address) in node.addresses.iter().enumerate() {
             let name =
-                node.instances.get(index).map_or(node.name.as_str(), |instance| instance.name.as_str());
+                node.instances().get(index).map_or(node.name.as_str(), |instance| instance.name.as_str());
             names.push((*address, name.to_owned()));
         }
     }

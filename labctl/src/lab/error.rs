@@ -64,6 +64,9 @@ pub enum LabError {
     /// A node does not come up.
     #[error("node {node} is not ready: {reason}; its output:\n{output}")]
     NodeNotReady { node: String, reason: String, output: String },
+    /// The program of a node does not start.
+    #[error("node {node}: its program does not start: {reason}; {mend}")]
+    ProgramNotStarted { node: String, reason: String, mend: &'static str },
     /// A node's control socket.
     #[error("asking node {node}: {source}")]
     Control { node: String, source: ControlError },

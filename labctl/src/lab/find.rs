@@ -10,7 +10,7 @@ use super::{LabError, StateDirectory, lock, state};
 use crate::names::LabName;
 use crate::net::{NetNs, wan};
 use crate::plan::Plan;
-use crate::runtime::{Found, Runtime};
+use crate::runtime::{Found, NodeState, Runtime};
 
 /// In what condition a lab is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -113,6 +113,9 @@ impl FoundLab {
         for node in &plan.nodes {
             match self.container(node.name.as_str()) {
                 None => missing.push(format!("container of {}", node.name)),
+                // A program that has come to its end has done what it was there for.
+                Some(found)
+                    if matches!(found.state, NodeState::Exited { .. }) && node.program().is_some() => {}
                 Some(found) if !found.state.is_running() => {
                     missing.push(format!("container of {} ({})", node.name, found.state));
                 }

@@ -9,7 +9,7 @@ use overlay_protocol::{KeyError, ServerKeyPair};
 use super::LabError;
 use crate::plan::{NodePlan, Plan};
 
-/// The nodes' configurations with the keys in them, in the order of the plan: every login server has its
+/// The overlay nodes' configurations with the keys in them, in the order of the plan: every login server has its
 /// own private key, and everybody has all login servers' public keys.
 ///
 /// The keys follow from the plan's seed, so that the same plan gives the same bytes on the wire. They
@@ -39,5 +39,5 @@ pub(super) fn configurations(plan: &Plan) -> Result<Vec<NodeConfig>, LabError> {
 }
 
 fn is_at(node: &NodePlan, address: SocketAddrV4) -> bool {
-    node.instances.iter().any(|instance| SocketAddrV4::new(instance.address, instance.port) == address)
+    node.instances().iter().any(|instance| SocketAddrV4::new(instance.address, instance.port) == address)
 }

@@ -8,7 +8,7 @@
 //! | containers | label `labctl.lab` |
 //! | network namespaces, and with them all links, addresses and rulesets | name `lab-<lab>-<node>` |
 //! | the background process | its command line |
-//! | the directory with the plan and the control sockets | `/run/labctl/<lab>` |
+//! | the directory with the plan, the control sockets and the gates | `/run/labctl/<lab>` |
 //! | the lock | `/run/labctl/.locks/<lab>` |
 
 mod control;
@@ -16,6 +16,8 @@ mod down;
 mod error;
 mod exec;
 mod find;
+mod gate;
+mod images;
 mod keys;
 mod lock;
 mod network;

@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const ENGINE_KNOWS: Duration = Duration::from_secs(5);
 /// First pause between two tries; it doubles each time, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
-const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// Lines of a node's output that an error shows.
 const LAST_LINES: usize = 20;
 
@@ -52,7 +52,7 @@ pub(super) async fn wait(
 }
 
 /// Fails if the container has ended.
-async fn look_alive(runtime: &dyn Runtime, node: &NodePlan) -> Result<(), LabError> {
+pub(super) async fn look_alive(runtime: &dyn Runtime, node: &NodePlan) -> Result<(), LabError> {
     let reason = match runtime.state(&node.container).await? {
         Some(state) if state.is_running() => return Ok(()),
         Some(state) => format!("its container has ended ({state})"),

@@ -3,7 +3,7 @@
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, chown};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use overlay_control::{CONFIG_FILE, NodeConfig, SOCKET_FILE};
@@ -24,6 +24,7 @@ const NODES: &str = "nodes";
 
 const OWNER_ONLY: u32 = 0o700;
 const OWNER_FILE: u32 = 0o600;
+const ENTERED_BY_ALL: u32 = 0o755;
 
 /// The directory of a lab.
 #[derive(Clone, Debug)]
@@ -81,13 +82,23 @@ impl StateDirectory {
         self.write(PLAN_FILE, &plan_text)
     }
 
-    /// Makes a directory per node, with its configuration.
+    /// Makes a directory per overlay node, with its configuration; `configs` are in the order of the plan.
     pub(super) fn create_nodes(&self, plan: &Plan, configs: &[NodeConfig]) -> Result<(), LabError> {
         make_directory(&self.path.join(NODES))?;
-        for (node, config) in plan.nodes.iter().zip(configs) {
+        let overlay = plan.nodes.iter().filter(|node| node.overlay().is_some());
+        for (node, config) in overlay.zip(configs) {
             self.create_node(node.name.as_str(), config)?;
         }
         Ok(())
+    }
+
+    /// Makes the directory of a node that is none of the overlay's. Whichever user runs there may enter it:
+    /// on the host nobody gets here but root.
+    pub(super) fn create_program(&self, node: &str) -> Result<PathBuf, LabError> {
+        let directory = self.node(node);
+        make_directory(&directory)?;
+        set_mode(&directory, ENTERED_BY_ALL)?;
+        Ok(directory)
     }
 
     fn create_node(&self, node: &str, config: &NodeConfig) -> Result<(), LabError> {
@@ -151,6 +162,12 @@ fn make_directory(path: &Path) -> Result<(), LabError> {
         .mode(OWNER_ONLY)
         .create(path)
         .map_err(LabError::file("making directory", path))
+}
+
+/// Sets what who may do, whatever the process' umask.
+pub(super) fn set_mode(path: &Path, mode: u32) -> Result<(), LabError> {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+        .map_err(LabError::file("setting the permissions of", path))
 }
 
 fn write_new(path: &Path, content: &[u8]) -> Result<(), LabError> {

@@ -13,7 +13,7 @@ pub enum Step {
     Network,
     /// Starts the nodes' containers and connects each to the network.
     Nodes,
-    /// Waits until every node answers on its control socket.
+    /// Waits until every overlay node answers on its control socket, and lets the other programs start.
     Ready,
     /// Removes containers.
     RemoveNodes,

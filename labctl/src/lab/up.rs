@@ -7,8 +7,11 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use tokio::sync::{Semaphore, SetOnce};
 
+use super::gate::Gate;
+use super::images::Images;
 use super::network::{Network, build_network};
 use super::stop::Stop;
 use super::{
@@ -27,6 +30,9 @@ const MEMORY_OF_PROGRAM: u64 = 64 << 20;
 const MEMORY_OF_INSTANCE: u64 = 8 << 20;
 /// Threads of a node at most.
 const PIDS: u32 = 64;
+/// The same for a program that is not the overlay's, of which nothing is known.
+const MEMORY_OF_OTHERS: u64 = 512 << 20;
+const PIDS_OF_OTHERS: u32 = 512;
 
 /// The programs that a lab is made of.
 #[derive(Clone, Debug)]
@@ -57,7 +63,8 @@ pub struct Made {
     pub took: Duration,
 }
 
-/// Makes the lab of a plan and returns when every node answers. Fails before anything is made if this
+/// Makes the lab of a plan and returns when every overlay node answers and every other program was started.
+/// Fails before anything is made if this
 /// machine lacks something, or if there is anything of a lab of that name already.
 ///
 /// When `interrupt` is ready (with the name of a signal, say), everything is removed again.
@@ -104,6 +111,7 @@ fn starts_at_once() -> usize {
 async fn claim(runtime: &dyn Runtime, plan: &Plan) -> Result<LabLock, LabError> {
     refuse_what_is_there(runtime, plan, false).await?;
     doctor::examine(Ok(runtime), Some(plan)).await.require()?;
+    Images::require(runtime, plan).await?;
     let lock = LabLock::acquire(&plan.lab)?;
     // Another labctl may have been quicker between the look and the lock.
     refuse_what_is_there(runtime, plan, true).await?;
@@ -179,25 +187,25 @@ impl Build<'_> {
     async fn run(&self) -> Option<Image> {
         self.stop.unit(async { self.directory.create(self.plan) }).await?;
         let nodes = async {
-            let (image, written) = tokio::join!(
-                self.stop.unit(self.prepare_image()),
+            let (images, written) = tokio::join!(
+                self.stop.unit(self.prepare_images()),
                 self.stop.unit(self.write_configurations()),
             );
-            let (image, ()) = (image?, written?);
-            self.make_nodes(&image).await;
-            Some(image)
+            let (images, ()) = (images?, written?);
+            self.make_nodes(&images).await;
+            Some(images.node)
         };
         let ((), image) = tokio::join!(self.make_network(), nodes);
         self.stop.unit(async { self.directory.set_ready() }).await?;
         image
     }
 
-    async fn prepare_image(&self) -> Result<Image, LabError> {
+    async fn prepare_images(&self) -> Result<Images, LabError> {
         self.observer.begin(Step::Image, 0);
-        let image = self.runtime.prepare(&self.programs.node).await?;
-        let how = if image.made { "made" } else { "there already" };
-        self.observer.end(Step::Image, &format!("{}, {how}", image.reference));
-        Ok(image)
+        let images = Images::prepare(self.runtime, self.plan, &self.programs.node).await?;
+        let how = if images.node.made { "made" } else { "there already" };
+        self.observer.end(Step::Image, &format!("{}, {how}", images.node.reference));
+        Ok(images)
     }
 
     /// Making the login servers' keys is what takes time here.
@@ -222,61 +230,80 @@ impl Build<'_> {
         self.network.set(network).ok().expect("nobody else sets it");
     }
 
-    async fn make_nodes(&self, image: &Image) {
+    async fn make_nodes(&self, images: &Images) {
         self.observer.begin(Step::Nodes, self.plan.nodes.len());
-        let connected =
-            futures_util::future::join_all(self.plan.nodes.iter().map(|node| self.make_node(image, node)));
-        let connected = connected.await;
-        if connected.iter().any(Option::is_none) {
-            return;
-        }
-        self.observer.end(Step::Nodes, &connected.len().to_string());
+        let made = join_all(self.plan.nodes.iter().map(|node| self.make_node(images, node))).await;
+        let Some(gates) = made.into_iter().collect::<Option<Vec<_>>>() else { return };
+        self.observer.end(Step::Nodes, &gates.len().to_string());
         self.observer.begin(Step::Ready, self.plan.nodes.len());
-        futures_util::future::join_all(self.plan.nodes.iter().map(|node| {
-            self.stop.unit(async {
-                ready::wait(self.runtime, &self.directory, node, &self.stop).await?;
-                self.observer.advance(Step::Ready);
-                Ok(())
-            })
+        join_all(self.plan.nodes.iter().filter(|node| node.overlay().is_some()).map(|node| {
+            self.ready(async { ready::wait(self.runtime, &self.directory, node, &self.stop).await })
         }))
         .await;
+        // Public programs are more often servers than those behind a gateway: they are given a start.
+        let waiting = self.plan.nodes.iter().zip(gates).filter_map(|(node, gate)| Some((node, gate?)));
+        let (private, public): (Vec<_>, Vec<_>) = waiting.partition(|(node, _)| node.gateway.is_some());
+        for wave in [public, private] {
+            join_all(wave.into_iter().map(|(node, gate)| {
+                self.ready(async move { gate.open(self.runtime, node, &self.stop).await })
+            }))
+            .await;
+        }
         if !self.stop.is_set() {
             self.observer.end(Step::Ready, "");
         }
     }
 
-    /// A node's container, started and connected.
-    async fn make_node(&self, image: &Image, node: &NodePlan) -> Option<()> {
+    /// A part of the last step.
+    async fn ready(&self, node: impl Future<Output = Result<(), LabError>>) -> Option<()> {
+        self.stop
+            .unit(async {
+                node.await?;
+                self.observer.advance(Step::Ready);
+                Ok(())
+            })
+            .await
+    }
+
+    /// A node's container, started and connected; with the gate that its program waits at, unless it is one
+    /// of the overlay's.
+    async fn make_node(&self, images: &Images, node: &NodePlan) -> Option<Option<Gate>> {
         let start = async {
             let _turn = self.starts.acquire().await.expect("the semaphore is never closed");
-            self.stop.unit(self.start(image, node)).await
+            self.stop.unit(self.start(images, node)).await
         };
-        let namespace = start.await?;
+        let (namespace, gate) = start.await?;
         let network = self.network.wait().await.as_ref()?;
         self.stop
             .unit(async {
                 let uplink = network.uplink(self.plan, node)?;
                 node::attach(node, &namespace, uplink).await.map_err(connecting(node))?;
                 self.observer.advance(Step::Nodes);
-                Ok(())
+                Ok(gate)
             })
             .await
     }
 
-    async fn start(&self, image: &Image, node: &NodePlan) -> Result<NetNs, LabError> {
+    async fn start(&self, images: &Images, node: &NodePlan) -> Result<(NetNs, Option<Gate>), LabError> {
+        // Before the container, which mounts its directory.
+        let gate = match node.program() {
+            Some(_) => Some(Gate::make(&self.directory, node.name.as_str())?),
+            None => None,
+        };
         let spec = NodeSpec {
             lab: self.plan.lab.clone(),
             node: node.name.clone(),
-            role: node.role,
+            role: node.role_name(),
+            program: node.program().cloned(),
             container: node.container.clone(),
             directory: self.directory.node(node.name.as_str()),
             memory: memory(node),
-            pids: PIDS,
+            pids: if gate.is_some() { PIDS_OF_OTHERS } else { PIDS },
         };
-        let pid = match self.runtime.start(image, &spec).await {
+        let pid = match self.runtime.start(images.of(node), &spec).await {
             // `down --all` of another labctl took the image away between our look and now.
             Err(RuntimeError::ImageGone { .. }) => {
-                let image = self.runtime.prepare(&self.programs.node).await?;
+                let image = Images::prepare_for(self.runtime, node, &self.programs.node).await?;
                 self.runtime.start(&image, &spec).await?
             }
             started => started?,
@@ -285,7 +312,7 @@ impl Build<'_> {
         if bound.is_err() {
             ready::fail_if_ended(self.runtime, node).await?;
         }
-        bound.map_err(connecting(node))
+        Ok((bound.map_err(connecting(node))?, gate))
     }
 }
 
@@ -296,5 +323,8 @@ fn connecting(node: &NodePlan) -> impl FnOnce(NetError) -> LabError + use<> {
 
 /// The memory that a node may use at most, in bytes.
 fn memory(node: &NodePlan) -> u64 {
-    MEMORY_OF_PROGRAM + MEMORY_OF_INSTANCE * node.instances.len() as u64
+    match node.overlay() {
+        Some(overlay) => MEMORY_OF_PROGRAM + MEMORY_OF_INSTANCE * overlay.instances.len() as u64,
+        None => MEMORY_OF_OTHERS,
+    }
 }

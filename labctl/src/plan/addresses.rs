@@ -18,6 +18,13 @@ pub(super) struct Addresses {
     pub(super) inside: BTreeMap<NodeName, Subnet>,
 }
 
+impl Addresses {
+    /// Of a node, or of a gateway outside.
+    pub(super) fn of(&self, name: &NodeName) -> Option<&[Ipv4Addr]> {
+        self.nodes.get(name).or_else(|| self.outside.get(name)).map(Vec::as_slice)
+    }
+}
+
 /// The core's address.
 pub(super) fn core() -> Ipv4Addr {
     WAN_SUBNET.host(1).expect("a /15 has a first host")

@@ -6,10 +6,14 @@ use overlay_control::{Instance, Role};
 
 use super::addresses::{self, Addresses};
 use super::seeds::derive_seed;
-use super::{Attachment, GatewayPlan, NodePlan, OverlayPlan, Plan, WanPlan};
+use super::{
+    Attachment, GatewayPlan, NodeKindPlan, NodePlan, OverlayNodePlan, OverlayPlan, Plan, ProgramPlan, WanPlan,
+};
 use crate::names::{NodeName, WAN};
 use crate::profile::{GatewayContext, gateway_rules};
-use crate::topology::{AccessLink, Node, NodeKind, Place, Site, Topology, Uplink, WAN_SUBNET};
+use crate::topology::{
+    AccessLink, Node, NodeKind, Place, Program, Site, Template, Topology, Uplink, WAN_SUBNET,
+};
 
 /// UDP and TCP port of login servers: that of 2006 (Baset and Schulzrinne, 2004).
 pub const LOGIN_SERVER_PORT: u16 = 33_033;
@@ -153,7 +157,6 @@ fn gateway_address(addresses: &Addresses, site: &NodeName) -> Ipv4Addr {
 }
 
 fn plan_node(topology: &Topology, node: &Node, addresses: &Addresses) -> NodePlan {
-    let NodeKind::Overlay { role, buddies } = &node.kind;
     let own = addresses.nodes[&node.name].clone();
     let (gateway, prefix, next_hop) = match &node.place {
         Place::Wan { .. } => (None, 32, addresses::core()),
@@ -164,16 +167,37 @@ fn plan_node(topology: &Topology, node: &Node, addresses: &Addresses) -> NodePla
     NodePlan {
         name: node.name.clone(),
         group: node.group.clone(),
-        role: *role,
+        kind: match &node.kind {
+            NodeKind::Overlay { role, buddies } => NodeKindPlan::Overlay(OverlayNodePlan {
+                role: *role,
+                buddies: buddies.clone(),
+                instances: instances(topology.seed, &node.name, *role, &own),
+            }),
+            NodeKind::Program(program) => {
+                NodeKindPlan::Program(plan_program(program, &node.name, &own, addresses))
+            }
+        },
         namespace: topology.name.namespace(node.name.as_str()),
         container: topology.name.container(node.name.as_str()),
         gateway,
-        instances: instances(topology.seed, &node.name, *role, &own),
         addresses: own,
         prefix,
         next_hop,
-        buddies: buddies.clone(),
         seed: derive_seed(topology.seed, "node", node.name.as_str()),
+    }
+}
+
+/// A node's program with its placeholders filled.
+fn plan_program(program: &Program, node: &NodeName, own: &[Ipv4Addr], addresses: &Addresses) -> ProgramPlan {
+    let address = |of: Option<&NodeName>, index: usize| match of {
+        None => own[index],
+        Some(name) => addresses.of(name).expect("a valid topology names what is there")[index],
+    };
+    let fill = |text: &Template| text.fill(node, address);
+    ProgramPlan {
+        image: program.image.clone(),
+        command: program.command.iter().map(fill).collect(),
+        environment: program.environment.iter().map(|(name, text)| (name.clone(), fill(text))).collect(),
     }
 }
 
@@ -199,7 +223,7 @@ fn super_node_port(seed: u64, instance: &str) -> u16 {
 fn plan_overlay(topology: &Topology, nodes: &[NodePlan]) -> Option<OverlayPlan> {
     let overlay = topology.overlay.as_ref()?;
     let endpoints = |role: Role| -> Vec<SocketAddrV4> {
-        let instances = nodes.iter().filter(|node| node.role == role).flat_map(|node| &node.instances);
+        let instances = nodes.iter().filter(|node| node.role() == Some(role)).flat_map(NodePlan::instances);
         instances.map(|instance| SocketAddrV4::new(instance.address, instance.port)).collect()
     };
     let super_nodes = endpoints(Role::SuperNode);

@@ -132,8 +132,8 @@ pub struct NodePlan {
     pub name: NodeName,
     /// The name in the file, before `count:` was expanded.
     pub group: NodeName,
-    /// Role.
-    pub role: Role,
+    /// What runs in its container.
+    pub kind: NodeKindPlan,
     /// Its network namespace.
     pub namespace: String,
     /// Its container.
@@ -146,12 +146,93 @@ pub struct NodePlan {
     pub prefix: u8,
     /// Next hop of the default route.
     pub next_hop: Ipv4Addr,
-    /// Buddies of a client.
-    pub buddies: Vec<NodeName>,
     /// Seed of everything random in the node.
     pub seed: u64,
+}
+
+/// What runs in a node's container.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeKindPlan {
+    /// A node of the overlay.
+    Overlay(OverlayNodePlan),
+    /// Any other program.
+    Program(ProgramPlan),
+}
+
+/// A node of the overlay.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OverlayNodePlan {
+    /// Role.
+    pub role: Role,
+    /// Buddies of a client.
+    pub buddies: Vec<NodeName>,
     /// The overlay nodes in the container, with their addresses and ports.
     pub instances: Vec<Instance>,
+}
+
+/// A program of the host, or of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramPlan {
+    /// The image; `None`: the host's file system.
+    pub image: Option<String>,
+    /// The program and its arguments; in an image, the arguments of its entry point, and those that it has
+    /// itself if there are none here.
+    pub command: Vec<String>,
+    /// Environment variables.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// What a node that has no role is called where others have one.
+pub const PROGRAM: &str = "program";
+
+impl NodePlan {
+    /// The role of an overlay node.
+    #[must_use]
+    pub fn role(&self) -> Option<Role> {
+        self.overlay().map(|overlay| overlay.role)
+    }
+
+    /// The role as labels and tables show it, or [`PROGRAM`].
+    #[must_use]
+    pub fn role_name(&self) -> &'static str {
+        match self.role() {
+            Some(Role::Client) => "client",
+            Some(Role::SuperNode) => "super-node",
+            Some(Role::LoginServer) => "login-server",
+            None => PROGRAM,
+        }
+    }
+
+    /// What only an overlay node has.
+    #[must_use]
+    pub const fn overlay(&self) -> Option<&OverlayNodePlan> {
+        match &self.kind {
+            NodeKindPlan::Overlay(overlay) => Some(overlay),
+            NodeKindPlan::Program(_) => None,
+        }
+    }
+
+    /// The program of a node that is none of the overlay's.
+    #[must_use]
+    pub const fn program(&self) -> Option<&ProgramPlan> {
+        match &self.kind {
+            NodeKindPlan::Program(program) => Some(program),
+            NodeKindPlan::Overlay(_) => None,
+        }
+    }
+
+    /// Buddies of a client.
+    #[must_use]
+    pub fn buddies(&self) -> &[NodeName] {
+        self.overlay().map_or(&[], |overlay| &overlay.buddies)
+    }
+
+    /// The overlay nodes in the container.
+    #[must_use]
+    pub fn instances(&self) -> &[Instance] {
+        self.overlay().map_or(&[], |overlay| &overlay.instances)
+    }
 }
 
 /// What all nodes of the overlay share, and what a login experiment needs to know of it.
@@ -178,18 +259,19 @@ pub struct OverlayPlan {
 }
 
 impl Plan {
-    /// What a node reads at its start; `None` in a plan without an overlay.
+    /// What a node reads at its start; `None` for a node that is none of the overlay's.
     ///
     /// `login_servers` are the addresses of [`OverlayPlan::login_servers`] with the keys that `up` made. A
     /// login server's own private key is the caller's to add.
     #[must_use]
     pub fn node_config(&self, node: &NodePlan, login_servers: &[LoginServer]) -> Option<NodeConfig> {
         let overlay = self.overlay.as_ref()?;
+        let own = node.overlay()?;
         Some(NodeConfig {
             name: node.name.to_string(),
-            role: node.role,
+            role: own.role,
             seed: node.seed,
-            instances: node.instances.clone(),
+            instances: own.instances.clone(),
             super_nodes: overlay.super_nodes.clone(),
             login_servers: login_servers.to_vec(),
             private_key: None,

@@ -2,6 +2,7 @@
 
 mod container;
 mod image;
+mod program;
 mod settle;
 
 use std::path::{Path, PathBuf};
@@ -107,6 +108,18 @@ impl Runtime for DockerRuntime {
 
     fn prepare<'a>(&'a self, program: &'a Path) -> BoxFuture<'a, Result<Image, RuntimeError>> {
         Box::pin(image::prepare(&self.docker, program))
+    }
+
+    fn require_image<'a>(&'a self, image: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(async move { program::find(&self.docker, image).await.map(drop) })
+    }
+
+    fn prepare_image<'a>(
+        &'a self,
+        image: &'a str,
+        program: &'a Path,
+    ) -> BoxFuture<'a, Result<Image, RuntimeError>> {
+        Box::pin(program::prepare(&self.docker, image, program))
     }
 
     fn start<'a>(&'a self, image: &'a Image, node: &'a NodeSpec) -> BoxFuture<'a, Result<Pid, RuntimeError>> {

@@ -10,10 +10,10 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use nix::unistd::Pid;
-use overlay_control::Role;
 use serde::Serialize;
 
 use crate::names::{LabName, NodeName};
+use crate::plan::ProgramPlan;
 
 pub use program::{NODE_PROGRAM, PROGRAM_VARIABLE, find_program};
 
@@ -48,6 +48,15 @@ pub enum RuntimeError {
     /// The engine refused, or answered something else than what was asked.
     #[error("Docker Engine: {doing} {what}: {reason}")]
     Engine { doing: &'static str, what: String, reason: String },
+    /// The engine has no image of that name.
+    #[error(
+        "the engine has no image '{image}', and labctl pulls none; put it there with 'docker load', 'docker \
+         import' or 'docker build'"
+    )]
+    ImageMissing { image: String },
+    /// An image that runs nothing by itself, and no command for it.
+    #[error("the image '{image}' has no program of its own; give the node a command")]
+    NothingToRun { image: String },
     /// The container's process ended before it could be used.
     #[error("container {container} ended at its start ({state}); its output:\n{output}")]
     Ended { container: String, state: NodeState, output: String },
@@ -72,13 +81,18 @@ fn list(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
-/// What the node program became, ready to be started many times.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What nodes are started from: the node program alone, or an image of the user's with the node program in
+/// it, which starts the image's own when the node's network is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Image {
     /// The runtime's own name for it.
     pub reference: String,
     /// True if this call made it; false if it was there already.
     pub made: bool,
+    /// What a user's image runs: its entry point.
+    pub entry_point: Vec<String>,
+    /// The arguments of its entry point where a node's command says nothing.
+    pub arguments: Vec<String>,
 }
 
 /// What is to be started for a node.
@@ -89,7 +103,10 @@ pub struct NodeSpec {
     /// The node.
     pub node: NodeName,
     /// Its role, for people.
-    pub role: Role,
+    pub role: &'static str,
+    /// What it runs if it is none of the overlay's nodes. The container then waits at the gate in the
+    /// node's directory ([`GATE_FILE`](overlay_control::GATE_FILE)).
+    pub program: Option<ProgramPlan>,
     /// Name of the container.
     pub container: String,
     /// The node's directory on the host, which the node sees as
@@ -115,7 +132,7 @@ pub enum NodeState {
     },
     /// Ended.
     Exited {
-        /// What the process ended with; `None` where only a list was asked for.
+        /// What the process ended with, if the runtime says.
         code: Option<i64>,
     },
     /// Anything else, in the runtime's words.
@@ -177,6 +194,17 @@ pub trait Runtime: Send + Sync {
 
     /// Makes what nodes are started from out of the static `program`, unless it is there already.
     fn prepare<'a>(&'a self, program: &'a Path) -> BoxFuture<'a, Result<Image, RuntimeError>>;
+
+    /// Fails if there is no image of this name. Nothing is pulled.
+    fn require_image<'a>(&'a self, image: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>>;
+
+    /// Makes what nodes with this image are started from: the image with the static `program` in it, unless
+    /// that is there already.
+    fn prepare_image<'a>(
+        &'a self,
+        image: &'a str,
+        program: &'a Path,
+    ) -> BoxFuture<'a, Result<Image, RuntimeError>>;
 
     /// Creates and starts a node. Answers with its first process, in the host's numbers.
     fn start<'a>(&'a self, image: &'a Image, node: &'a NodeSpec) -> BoxFuture<'a, Result<Pid, RuntimeError>>;

@@ -75,6 +75,10 @@ impl<'t> Item<'t> {
         self.tree.at
     }
 
+    pub(crate) fn place(&self) -> &str {
+        &self.place
+    }
+
     /// Reports what is wrong with this value.
     pub(crate) fn report(&self, message: impl Display, mend: impl Into<String>) {
         let message =
@@ -243,6 +247,11 @@ impl<'t> Fields<'t> {
             }
         }
         item
+    }
+
+    /// True if a key that has not been taken looks like a slip of one of these; it is reported as unknown.
+    pub(crate) fn has_like(&self, keys: &[&'static str]) -> bool {
+        self.entries.iter().any(|(found, _)| nearest(&found.name, keys.iter().copied()).is_some())
     }
 
     /// A value written as one word, if its key is there.

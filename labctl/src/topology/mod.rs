@@ -10,6 +10,7 @@ mod load;
 mod parameters;
 pub(crate) mod problem;
 mod profiles;
+mod program;
 mod published;
 mod read;
 mod resolve;
@@ -32,6 +33,7 @@ use crate::profile::{FirewallProfile, NatProfile};
 
 pub use load::{Overrides, load, parse, shipped};
 pub use problem::{Problem, Problems, TopologyErrors};
+pub use program::{Part, Program, Template};
 pub use published::ROWS as PUBLISHED_ROWS;
 pub use set::{SetError, Setting};
 pub use subnet::{Subnet, SubnetError};
@@ -225,7 +227,7 @@ pub struct Node {
     pub kind: NodeKind,
     /// Where it is.
     pub place: Place,
-    /// Public addresses, and thus overlay nodes in the container; 1 unless the file says otherwise.
+    /// Addresses, each with an overlay node of its own if it is a super node; 1 unless the file says otherwise.
     pub addresses: u16,
 }
 
@@ -240,6 +242,8 @@ pub enum NodeKind {
         /// A client's buddy list: names of clients, which are their user names too.
         buddies: Vec<NodeName>,
     },
+    /// Any other program.
+    Program(Program),
 }
 
 impl Node {
@@ -248,6 +252,7 @@ impl Node {
     pub fn role(&self) -> Option<Role> {
         match &self.kind {
             NodeKind::Overlay { role, .. } => Some(*role),
+            NodeKind::Program(_) => None,
         }
     }
 }

@@ -56,10 +56,13 @@ fn every_broken_file_gets_messages_with_place_and_mend() {
 #[test]
 fn every_shipped_topology_is_valid_and_named_as_its_file() {
     let names: Vec<_> = shipped().map(|(name, _)| name).collect();
-    assert_eq!(names, ["expA", "expB", "expC", "natTypes", "quickstart"]);
+    assert_eq!(names, ["bring-your-own", "expA", "expB", "expC", "natTypes", "quickstart"]);
     for (name, text) in shipped() {
         let topology = parse(text, name, catalogue(), &Overrides::default());
-        assert_eq!(topology.unwrap_or_else(|errors| panic!("{errors}")).name.as_str(), name);
+        assert_eq!(
+            topology.unwrap_or_else(|errors| panic!("{errors}")).name.as_str(),
+            name.replace('-', "_")
+        );
     }
 }
 
@@ -95,6 +98,17 @@ fn counts_expand_nodes_and_sites() {
     assert_eq!(topology.nodes[5].group.as_str(), "alice");
     let both = valid(&SMALL.replace("{ alice: { role: client,", "{ alice: { role: client, count: 2,"));
     assert_eq!(node_names(&both)[4..], ["alice-1-1", "alice-1-2", "alice-2-1", "alice-2-2"]);
+}
+
+#[test]
+fn a_topology_of_programs_alone_has_no_overlay() {
+    let topology =
+        valid("name: x\nnodes: { a: { command: stun -v, count: 2 }, b: { image: 'debian:12' } }\n");
+    assert_eq!(node_names(&topology), ["a-1", "a-2", "b"]);
+    assert_eq!(topology.overlay, None);
+    assert!(topology.nodes.iter().all(|node| node.role().is_none()));
+    let NodeKind::Program(program) = &topology.nodes[2].kind else { panic!() };
+    assert_eq!((program.image.as_deref(), program.command.len()), (Some("debian:12"), 0));
 }
 
 #[test]
@@ -159,7 +173,8 @@ fn a_path_that_is_not_there_is_told_with_what_is() {
     assert_eq!(load("topologies/expC.yaml").unwrap().name.as_str(), "expC");
     let error = load("no/such/expC.yaml").unwrap_err().to_string();
     assert!(
-        error.contains("no/such/expC.yaml") && error.contains("expA, expB, expC, natTypes, quickstart"),
+        error.contains("no/such/expC.yaml")
+            && error.contains("bring-your-own, expA, expB, expC, natTypes, quickstart"),
         "{error}"
     );
     assert!(load("..").is_err());

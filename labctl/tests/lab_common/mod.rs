@@ -56,11 +56,17 @@ pub struct TestLab {
 impl TestLab {
     /// A lab that is not up yet. Its name is not any other test's, nor that of another run of this one.
     pub fn new() -> Self {
+        Self::of("tlab", TOPOLOGY)
+    }
+
+    /// The same with another topology, in which `NAME` stands for the lab's name, and another beginning of
+    /// the name.
+    pub fn of(prefix: &str, topology: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("tlab{number}p{}", std::process::id());
+        let name = format!("{prefix}{number}p{}", std::process::id());
         let directory = tempfile::tempdir().unwrap();
-        fs::write(directory.path().join("lab.yaml"), TOPOLOGY.replace("NAME", &name)).unwrap();
+        fs::write(directory.path().join("lab.yaml"), topology.replace("NAME", &name)).unwrap();
         Self { name, directory }
     }
 

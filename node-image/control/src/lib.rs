@@ -28,6 +28,13 @@ use serde::{Deserialize, Serialize};
 pub const CONFIG_FILE: &str = "config.json";
 /// File name of the control socket in the node's directory.
 pub const SOCKET_FILE: &str = "control.sock";
+/// File name of the gate in the directory of a node whose program is not the overlay's: a Unix socket.
+///
+/// `overlay-node run` connects to it, waits for [`GATE_OPEN`], and becomes the program, at which moment the
+/// connection closes. If it cannot, it writes the reason before that, as text.
+pub const GATE_FILE: &str = "gate.sock";
+/// The byte that lets a program start: the node's network is there.
+pub const GATE_OPEN: u8 = b'!';
 /// Where the node's directory is seen inside its container.
 pub const DIRECTORY_IN_CONTAINER: &str = "/run/overlay";
 

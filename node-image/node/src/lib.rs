@@ -2,12 +2,14 @@
 //! [`overlay_control`] beside them.
 //!
 //! [`config`] reads what the node is to be, [`node`] starts it (a [`client`] or [`server`]s, each machine
-//! in a [`driver`]), [`control`] answers its owner, [`run`] does all of it until a signal comes.
+//! in a [`driver`]), [`control`] answers its owner, [`run`] does all of it until a signal comes. [`gate`] has
+//! nothing to do with the overlay: it starts any other program once the node's network is there.
 
 pub mod client;
 pub mod config;
 pub mod control;
 pub mod driver;
+pub mod gate;
 pub mod node;
 pub mod server;
 

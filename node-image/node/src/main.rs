@@ -1,6 +1,7 @@
 //! What runs in an overlay node's container.
 
-use std::io::{IsTerminal, stderr};
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write as _, stderr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -18,8 +19,20 @@ use tracing::level_filters::LevelFilter;
 #[command(version)]
 struct Arguments {
     /// The node's directory.
-    #[arg(long, value_name = "DIR", default_value = DIRECTORY_IN_CONTAINER)]
+    #[arg(long, value_name = "DIR", default_value = DIRECTORY_IN_CONTAINER, global = true)]
     directory: PathBuf,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Waits at DIR/gate.sock until the node's network is there, and becomes another program.
+    Run {
+        /// The program and its arguments, after '--'.
+        #[arg(required = true, last = true, value_name = "PROGRAM")]
+        program: Vec<OsString>,
+    },
 }
 
 /// The variable that says what is logged to stderr.
@@ -33,7 +46,13 @@ fn log_level() -> anyhow::Result<LevelFilter> {
 }
 
 fn main() -> ExitCode {
-    let Arguments { directory } = Arguments::parse();
+    let Arguments { directory, command } = Arguments::parse();
+    if let Some(Command::Run { program }) = command {
+        // Without a log of its own: what is written from here on is the program's.
+        let error = overlay_node::gate::run(&directory, &program);
+        let _ = writeln!(stderr(), "error: {error}");
+        return ExitCode::from(error.code());
+    }
     let level = log_level();
     tracing_subscriber::fmt()
         .with_writer(stderr)

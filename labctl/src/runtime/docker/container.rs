@@ -10,23 +10,14 @@ use bollard::models::{
 use bollard::query_parameters::{CreateContainerOptionsBuilder, LogsOptionsBuilder};
 use futures_util::stream::StreamExt;
 use nix::unistd::Pid;
-use overlay_control::{DIRECTORY_IN_CONTAINER, Role};
+use overlay_control::DIRECTORY_IN_CONTAINER;
 
 use super::super::{Found, Image, NODE_USER, NodeSpec, NodeState, RuntimeError};
-use super::{LABEL_LAB, LABEL_NODE, LABEL_ROLE, failed, image, status};
+use super::{LABEL_LAB, LABEL_NODE, LABEL_ROLE, failed, image, program, status};
 use crate::names::LabName;
 
 /// Lines of a dead container's output that an error shows.
 const LAST_LINES: &str = "20";
-
-/// The role as labels and tables show it.
-const fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Client => "client",
-        Role::SuperNode => "super-node",
-        Role::LoginServer => "login-server",
-    }
-}
 
 /// The labels that a container is found by.
 fn labels(lab: &LabName, node: &str, role: &str) -> HashMap<String, String> {
@@ -38,7 +29,11 @@ fn labels(lab: &LabName, node: &str, role: &str) -> HashMap<String, String> {
 /// Creates and starts a node's container.
 pub async fn start(docker: &Docker, image: &Image, node: &NodeSpec) -> Result<Pid, RuntimeError> {
     let options = CreateContainerOptionsBuilder::new().name(&node.container).build();
-    match docker.create_container(Some(options), body(image, node)).await {
+    let body = match &node.program {
+        None => body(image, node),
+        Some(program) => program::body(body(image, node), image, program)?,
+    };
+    match docker.create_container(Some(options), body).await {
         Ok(_) => {}
         Err(error) if status(&error) == Some(404) => {
             return Err(RuntimeError::ImageGone { image: image.reference.clone() });
@@ -86,7 +81,7 @@ fn body(image: &Image, node: &NodeSpec) -> ContainerCreateBody {
         entrypoint: Some(vec![image::program_in_image()]),
         hostname: Some(node.node.to_string()),
         user: Some(format!("{NODE_USER}:{NODE_USER}")),
-        labels: Some(labels(&node.lab, node.node.as_str(), role_name(node.role))),
+        labels: Some(labels(&node.lab, node.node.as_str(), node.role)),
         host_config: Some(host),
         ..ContainerCreateBody::default()
     }
@@ -121,7 +116,9 @@ pub fn found(container: ContainerSummary) -> Option<Found> {
     let state = match container.state? {
         ContainerSummaryStateEnum::CREATED => NodeState::Created,
         ContainerSummaryStateEnum::RUNNING => NodeState::Running { pid: None },
-        ContainerSummaryStateEnum::EXITED => NodeState::Exited { code: None },
+        ContainerSummaryStateEnum::EXITED => {
+            NodeState::Exited { code: container.status.as_deref().and_then(exit_code) }
+        }
         other => NodeState::Other { state: other.to_string() },
     };
     Some(Found {
@@ -133,6 +130,11 @@ pub fn found(container: ContainerSummary) -> Option<Found> {
     })
 }
 
+/// The exit code in the engine's words for a container that has ended: `Exited (1) 5 seconds ago`.
+fn exit_code(status: &str) -> Option<i64> {
+    status.strip_prefix("Exited (")?.split_once(')')?.0.parse().ok()
+}
+
 /// The last lines that a container wrote, for an error; what cannot be read is left out, because the error
 /// that it belongs to matters more.
 async fn last_output(docker: &Docker, container: &str) -> String {
@@ -140,4 +142,16 @@ async fn last_output(docker: &Docker, container: &str) -> String {
     let pieces: Vec<_> = docker.logs(container, Some(options)).collect().await;
     let text: String = pieces.into_iter().flatten().map(|piece| piece.to_string()).collect();
     if text.trim().is_empty() { "(none)".to_owned() } else { text.trim_end().to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exit_code_is_read_from_the_engines_words() {
+        assert_eq!(exit_code("Exited (137) 2 minutes ago"), Some(137));
+        assert_eq!(exit_code("Exited (0) Less than a second ago"), Some(0));
+        assert_eq!(exit_code("Up 3 seconds"), None);
+    }
 }

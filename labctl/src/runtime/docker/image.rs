@@ -18,7 +18,7 @@ use super::{failed, status};
 /// Repository of node images; the tag is the start of the program's SHA-256.
 pub const REPOSITORY: &str = "labctl/node";
 /// Label of node images, by which also those are found whose tag another one took.
-const LABEL: &str = "labctl.image";
+pub(super) const LABEL: &str = "labctl.image";
 const TAG_BYTES: usize = 6;
 
 /// Path of the program in the image.
@@ -28,13 +28,10 @@ pub fn program_in_image() -> String {
 
 /// Makes the image of `program` unless the engine has it.
 pub async fn prepare(docker: &Docker, program: &Path) -> Result<Image, RuntimeError> {
-    let path = program.to_owned();
-    let (tag, content) = tokio::task::spawn_blocking(move || read(path))
-        .await
-        .expect("reading and hashing a file does not panic, and nobody aborts it")?;
+    let (tag, content) = read(program).await?;
     let reference = format!("{REPOSITORY}:{tag}");
     match docker.inspect_image(&reference).await {
-        Ok(_) => return Ok(Image { reference, made: false }),
+        Ok(_) => return Ok(Image { reference, ..Image::default() }),
         Err(error) if status(&error) == Some(404) => {}
         Err(error) => return Err(failed("looking for image", &reference)(error)),
     }
@@ -55,17 +52,29 @@ pub async fn prepare(docker: &Docker, program: &Path) -> Result<Image, RuntimeEr
         .try_for_each(|_| async { Ok(()) })
         .await
         .map_err(failed("making image", &reference))?;
-    Ok(Image { reference, made: true })
+    Ok(Image { reference, made: true, ..Image::default() })
 }
 
-fn read(path: PathBuf) -> Result<(String, Vec<u8>), RuntimeError> {
-    let content = std::fs::read(&path).map_err(|source| RuntimeError::ProgramUnreadable { path, source })?;
-    let hash = Sha256::digest(&content);
-    let tag = hash[..TAG_BYTES].iter().fold(String::new(), |mut tag, byte| {
+/// A program's tag and content.
+pub(super) async fn read(program: &Path) -> Result<(String, Vec<u8>), RuntimeError> {
+    let path = program.to_owned();
+    let read = move || {
+        let content =
+            std::fs::read(&path).map_err(|source| RuntimeError::ProgramUnreadable { path, source })?;
+        Ok((tag(&[&content]), content))
+    };
+    tokio::task::spawn_blocking(read)
+        .await
+        .expect("reading and hashing a file does not panic, and nobody aborts it")
+}
+
+/// The tag of an image that is made from these: the start of their SHA-256.
+pub(super) fn tag(parts: &[&[u8]]) -> String {
+    let hash = parts.iter().fold(Sha256::new(), Digest::chain_update).finalize();
+    hash[..TAG_BYTES].iter().fold(String::new(), |mut tag, byte| {
         let _ = write!(tag, "{byte:02x}");
         tag
-    });
-    Ok((tag, content))
+    })
 }
 
 /// The image's file system as a tar: the program and the place where a node's directory is mounted (the
@@ -81,7 +90,7 @@ fn file_system(program: &[u8]) -> Bytes {
     tar.into_inner().expect("writing to memory does not fail").into()
 }
 
-fn append(tar: &mut tar::Builder<Vec<u8>>, path: &Path, kind: tar::EntryType, content: &[u8]) {
+pub(super) fn append(tar: &mut tar::Builder<Vec<u8>>, path: &Path, kind: tar::EntryType, content: &[u8]) {
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(kind);
     header.set_mode(0o755);

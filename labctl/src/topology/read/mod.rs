@@ -3,6 +3,7 @@
 
 mod experiment;
 mod nodes;
+mod programs;
 mod sites;
 mod wan;
 
@@ -13,7 +14,8 @@ use crate::names::LabName;
 use crate::profile::Catalogue;
 
 pub(crate) use experiment::RawExperiment;
-pub(crate) use nodes::RawNode;
+pub(crate) use nodes::{RawKind, RawNode};
+pub(crate) use programs::RawProgram;
 pub(crate) use sites::RawSite;
 pub(crate) use wan::RawWan;
 

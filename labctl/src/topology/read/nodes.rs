@@ -9,7 +9,7 @@ use super::super::fields::{Fields, Item, Located};
 use super::super::problem::did_you_mean;
 use super::super::units::{Rate, Share};
 use super::super::{AccessLink, MOST_ADDRESSES};
-use super::count;
+use super::{RawProgram, count, programs};
 use crate::names::NodeName;
 
 /// A node of the file, before `count:` is expanded.
@@ -17,11 +17,31 @@ use crate::names::NodeName;
 pub(crate) struct RawNode {
     pub(crate) name: Located<NodeName>,
     pub(crate) count: Option<Located<u32>>,
-    pub(crate) role: Option<Located<Role>>,
+    pub(crate) kind: RawKind,
     pub(crate) region: Option<Located<String>>,
     pub(crate) access: AccessLink,
     pub(crate) addresses: u16,
     pub(crate) buddies: Vec<Located<String>>,
+}
+
+/// What a node runs.
+#[derive(Debug)]
+pub(crate) enum RawKind {
+    /// The overlay's program.
+    Overlay(Located<Role>),
+    /// Anything else.
+    Program(RawProgram),
+    /// It could not be read, which was reported.
+    Unknown,
+}
+
+impl RawKind {
+    fn role(&self) -> Option<&Located<Role>> {
+        match self {
+            Self::Overlay(role) => Some(role),
+            Self::Program(_) | Self::Unknown => None,
+        }
+    }
 }
 
 /// The top-level `nodes:`.
@@ -33,8 +53,8 @@ pub(super) fn read_public(item: &Item<'_>) -> Vec<RawNode> {
         }
         let addresses = fields.take("addresses").and_then(|item| item.whole(&(1..=MOST_ADDRESSES)));
         if let Some(addresses) = addresses {
-            if addresses.value > 1 && node.role.as_ref().is_some_and(|role| role.value != Role::SuperNode) {
-                let message = "only a super node can have several addresses";
+            if addresses.value > 1 && node.kind.role().is_some_and(|role| role.value != Role::SuperNode) {
+                let message = "a client or login server has one address";
                 fields.report(addresses.at, message, "use count: for more containers");
             }
             node.addresses = addresses.value;
@@ -49,7 +69,7 @@ pub(super) fn read_private(item: &Item<'_>, site: &str) -> Vec<RawNode> {
         fields.refuse("region", "a node behind a gateway is where its site is", "leave it out");
         fields.refuse("access", "the nodes of a site share its access link", "give it to the site");
         fields.refuse("addresses", "a node behind a gateway has one address", "leave it out");
-        if let Some(role) = node.role.as_ref().filter(|role| role.value != Role::Client) {
+        if let Some(role) = node.kind.role().filter(|role| role.value != Role::Client) {
             fields.report(
                 role.at,
                 "a super node or login server needs a public address",
@@ -66,13 +86,15 @@ fn read(item: &Item<'_>, place: &str, mut finish: impl FnMut(Fields<'_>, &mut Ra
     for (key, item) in block.rest() {
         let name = name(key, &block);
         let Some(mut fields) = item.fields(format!("node {}", key.name)) else { continue };
-        let role =
-            fields.need("role", "one of: client, super-node, login-server").and_then(|item| role(&item));
+        let kind = kind(&mut fields);
         let count = count(&mut fields);
         let buddies = fields.take("buddies");
-        if let (Some(item), Some(role)) = (&buddies, &role)
-            && role.value != Role::Client
-        {
+        let has_none = match &kind {
+            RawKind::Overlay(role) => role.value != Role::Client,
+            RawKind::Program(_) => true,
+            RawKind::Unknown => false,
+        };
+        if let Some(item) = buddies.as_ref().filter(|_| has_none) {
             item.report("only a client has a buddy list", "leave it out");
         }
         // A node without a usable name is still read, so that its other mistakes are told too.
@@ -80,7 +102,7 @@ fn read(item: &Item<'_>, place: &str, mut finish: impl FnMut(Fields<'_>, &mut Ra
         let mut node = RawNode {
             name: name.clone().unwrap_or(placeholder),
             count,
-            role,
+            kind,
             region: None,
             access: AccessLink::UNLIMITED,
             addresses: 1,
@@ -90,6 +112,16 @@ fn read(item: &Item<'_>, place: &str, mut finish: impl FnMut(Fields<'_>, &mut Ra
         nodes.extend(name.map(|_| node));
     }
     nodes
+}
+
+/// What a node runs: exactly one of a role and a program.
+fn kind(fields: &mut Fields<'_>) -> RawKind {
+    if let Some(item) = fields.take("role") {
+        let role = role(&item);
+        programs::refuse(fields, role.as_ref().map_or("?", |role| name_of(role.value)));
+        return role.map_or(RawKind::Unknown, RawKind::Overlay);
+    }
+    programs::read(fields).map_or(RawKind::Unknown, RawKind::Program)
 }
 
 fn placeholder() -> NodeName {
@@ -107,9 +139,14 @@ pub(super) fn name(key: &Key, block: &Fields<'_>) -> Option<Located<NodeName>> {
     }
 }
 
+const ROLES: [(&str, Role); 3] =
+    [("client", Role::Client), ("super-node", Role::SuperNode), ("login-server", Role::LoginServer)];
+
+fn name_of(role: Role) -> &'static str {
+    ROLES.iter().find(|(_, known)| *known == role).map_or("?", |(name, _)| name)
+}
+
 fn role(item: &Item<'_>) -> Option<Located<Role>> {
-    const ROLES: [(&str, Role); 3] =
-        [("client", Role::Client), ("super-node", Role::SuperNode), ("login-server", Role::LoginServer)];
     let text = item.text("a role: client, super-node or login-server")?;
     let known = ROLES.iter().find(|(name, _)| *name == text.value);
     if known.is_none() {

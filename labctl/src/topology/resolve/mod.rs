@@ -2,12 +2,13 @@
 
 mod checks;
 mod names;
+mod programs;
 
 use overlay_control::Role;
 
 use super::fields::{Located, Reporter};
 use super::problem::{Mark, Problem, did_you_mean};
-use super::read::{RawNode, RawSite, RawTopology, RawWan};
+use super::read::{RawKind, RawNode, RawSite, RawTopology, RawWan};
 use super::{
     DEFAULT_OUTSIDE_ADDRESSES, DEFAULT_OVERLAY, Experiment, HostCache, Node, NodeKind, Overlay, Place, Site,
     Topology, Uplink, parameters, published,
@@ -35,6 +36,7 @@ pub(super) fn topology(
     let nodes = nodes(&raw, &names, reporter);
     let experiment = experiment(&raw, &names, reporter);
     let overlay = overlay(&raw, finder, reporter);
+    programs::check(&raw, &names, reporter);
     if !reporter.is_clean() {
         return None;
     }
@@ -156,11 +158,14 @@ fn instances(
     names: &Names,
     reporter: &Reporter,
 ) -> Vec<Node> {
-    let Some(role) = &group.role else { return Vec::new() };
-    let buddies = if role.value == Role::Client {
-        names.clients(&group.buddies, &format!("node {}: buddies", group.name.value), reporter)
-    } else {
-        Vec::new()
+    let kind = match &group.kind {
+        RawKind::Unknown => return Vec::new(),
+        RawKind::Program(program) => NodeKind::Program(programs::resolve(program)),
+        RawKind::Overlay(role) if role.value == Role::Client => {
+            let place = format!("node {}: buddies", group.name.value);
+            NodeKind::Overlay { role: role.value, buddies: names.clients(&group.buddies, &place, reporter) }
+        }
+        RawKind::Overlay(role) => NodeKind::Overlay { role: role.value, buddies: Vec::new() },
     };
     if let Some(own) = group.buddies.iter().find(|buddy| buddy.value == group.name.value.as_str())
         && group.count.is_none()
@@ -172,12 +177,14 @@ fn instances(
     expanded
         .iter()
         .filter_map(|instance| {
-            let mut buddies = buddies.clone();
-            buddies.retain(|buddy| *buddy != instance.name);
+            let mut kind = kind.clone();
+            if let NodeKind::Overlay { buddies, .. } = &mut kind {
+                buddies.retain(|buddy| *buddy != instance.name);
+            }
             Some(Node {
                 name: instance.name.clone(),
                 group: group.name.value.clone(),
-                kind: NodeKind::Overlay { role: role.value, buddies },
+                kind,
                 place: place(instance)?,
                 addresses: group.addresses,
             })
@@ -209,8 +216,13 @@ fn experiment(raw: &RawTopology, names: &Names, reporter: &Reporter) -> Experime
 
 fn overlay(raw: &RawTopology, finder: &parameters::Finder<'_>, reporter: &Reporter) -> Option<Overlay> {
     let named = raw.overlay.profile.as_ref();
-    let is_used = raw.nodes.iter().chain(raw.sites.iter().flat_map(|site| &site.nodes)).next().is_some();
-    if !is_used {
+    let mut nodes = raw.nodes.iter().chain(raw.sites.iter().flat_map(|site| &site.nodes));
+    let is_empty = nodes.clone().next().is_none();
+    if !nodes.any(|node| !matches!(node.kind, RawKind::Program(_))) {
+        if let Some(named) = named.filter(|_| !is_empty) {
+            let message = "overlay: the topology has no node of the overlay";
+            reporter.report(Problem::new(named.at, message).mend("leave it out, or give nodes a role"));
+        }
         return None;
     }
     let profile = named.map_or(DEFAULT_OVERLAY, |name| name.value.as_str());

@@ -7,7 +7,7 @@ use overlay_control::Role;
 use super::super::MOST_CONTAINERS;
 use super::super::fields::{Located, Reporter};
 use super::super::problem::{Mark, Problem, did_you_mean};
-use super::super::read::RawTopology;
+use super::super::read::{RawKind, RawTopology};
 use crate::names::NodeName;
 
 /// A node or site after expansion.
@@ -28,8 +28,21 @@ pub(super) struct Names {
     /// Of each node of each site of the file.
     pub(super) private: Vec<Vec<Vec<Instance>>>,
     marks: HashMap<NodeName, Mark>,
-    /// Nodes in the order of the file: name, name in the file, role.
-    nodes: Vec<(NodeName, NodeName, Option<Role>)>,
+    /// Nodes in the order of the file: name, name in the file, what it is.
+    nodes: Vec<(NodeName, NodeName, Occupant)>,
+}
+
+/// What a name belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Occupant {
+    Overlay(Role),
+    Program,
+    /// It could not be read, which has been reported.
+    Unknown,
+}
+
+impl Occupant {
+    const CLIENT: Self = Self::Overlay(Role::Client);
 }
 
 impl Names {
@@ -41,7 +54,7 @@ impl Names {
         let mut names = Self::default();
         for node in &raw.nodes {
             let expanded = names.enter(&node.name, node.count.as_ref(), None, reporter);
-            names.remember(&expanded, &node.name.value, node.role.as_ref());
+            names.remember(&expanded, &node.name.value, &node.kind);
             names.public.push(expanded);
         }
         for site in &raw.sites {
@@ -60,7 +73,7 @@ impl Names {
                     );
                     expanded.extend(entered);
                 }
-                names.remember(&expanded, &node.name.value, node.role.as_ref());
+                names.remember(&expanded, &node.name.value, &node.kind);
                 private.push(expanded);
             }
             names.sites.push(sites);
@@ -69,9 +82,13 @@ impl Names {
         Some(names)
     }
 
-    fn remember(&mut self, expanded: &[Instance], group: &NodeName, role: Option<&Located<Role>>) {
-        let role = role.map(|role| role.value);
-        self.nodes.extend(expanded.iter().map(|instance| (instance.name.clone(), group.clone(), role)));
+    fn remember(&mut self, expanded: &[Instance], group: &NodeName, kind: &RawKind) {
+        let occupant = match kind {
+            RawKind::Overlay(role) => Occupant::Overlay(role.value),
+            RawKind::Program(_) => Occupant::Program,
+            RawKind::Unknown => Occupant::Unknown,
+        };
+        self.nodes.extend(expanded.iter().map(|instance| (instance.name.clone(), group.clone(), occupant)));
     }
 
     fn enter(
@@ -145,15 +162,25 @@ impl Names {
         self.marks.get(name).copied().unwrap_or_default()
     }
 
+    /// Whether a node or site has this name.
+    pub(super) fn is_known(&self, name: &NodeName) -> bool {
+        self.marks.contains_key(name)
+    }
+
+    /// The names of all nodes and sites.
+    pub(super) fn all(&self) -> impl Iterator<Item = &NodeName> {
+        self.marks.keys()
+    }
+
     /// All clients, in the order of the file.
     pub(super) fn all_clients(&self) -> impl Iterator<Item = &NodeName> {
-        self.nodes.iter().filter(|(_, _, role)| *role == Some(Role::Client)).map(|(name, _, _)| name)
+        self.nodes.iter().filter(|(_, _, what)| *what == Occupant::CLIENT).map(|(name, _, _)| name)
     }
 
     /// The clients that are called `word`, as a node or in the file before expansion.
     pub(super) fn clients_of(&self, word: &str) -> Vec<NodeName> {
-        let meant = |(name, group, role): &&(NodeName, NodeName, Option<Role>)| {
-            *role == Some(Role::Client) && (name.as_str() == word || group.as_str() == word)
+        let meant = |(name, group, what): &&(NodeName, NodeName, Occupant)| {
+            *what == Occupant::CLIENT && (name.as_str() == word || group.as_str() == word)
         };
         self.nodes.iter().filter(meant).map(|(name, _, _)| name.clone()).collect()
     }
@@ -186,14 +213,13 @@ impl Names {
             .iter()
             .find(|(name, group, _)| name.as_str() == word.value || group.as_str() == word.value);
         let problem = match node {
-            // Its role could not be read, which has been reported.
-            Some((_, _, None)) => return,
-            Some((_, _, Some(_))) => Problem::new(word.at, format!("{place}: '{}' is no client", word.value))
+            Some((_, _, Occupant::Unknown)) => return,
+            Some(_) => Problem::new(word.at, format!("{place}: '{}' is no client", word.value))
                 .mend("only clients log in: name one of them"),
             None => {
                 let mut known: Vec<&str> = self.all_clients().map(NodeName::as_str).collect();
                 known.extend(
-                    self.nodes.iter().filter(|node| node.2 == Some(Role::Client)).map(|node| node.1.as_str()),
+                    self.nodes.iter().filter(|node| node.2 == Occupant::CLIENT).map(|node| node.1.as_str()),
                 );
                 known.sort_unstable();
                 known.dedup();
