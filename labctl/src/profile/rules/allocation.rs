@@ -32,7 +32,7 @@ pub(super) fn chains(transport: &Transport, nat: &NatBehaviour, gateway: &Gatewa
     let _ = writeln!(text, "\tchain {p}_translate {{");
     let _ = writeln!(text, "\t\tmeta l4proto {p} snat ip to {key} map @{p}_inside");
     if p == "udp" {
-        // Writing the candidate makes a checksum of one that was not computed; see `after_nat`.
+        // Writing the candidate makes a checksum of one that was not computed; see `refresh`.
         let _ = writeln!(text, "\t\tudp checksum 0 meta mark set {MARK}");
     }
     if nat.allocation == PortAllocation::Preserving {

@@ -29,7 +29,8 @@ pub struct GatewayContext {
 /// A gateway's rules, as the text that the kernel's own tools take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GatewayRules {
-    /// For `nft -f`: the table `ip labctl`, made anew (live mappings are lost, as in a reboot).
+    /// For `nft -f`: the table `ip labctl`, made anew. Its mappings are lost; to forget them as a restart does, empty
+    /// connection tracking too, which would bring back those that are in use.
     pub nft: String,
     /// For `iptables-restore`: the table `filter`; empty if the firewall lets everything pass.
     pub iptables: String,

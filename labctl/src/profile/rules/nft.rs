@@ -10,7 +10,7 @@ use crate::profile::behaviour::{
     Forward, Forwarded, Fragments, Hairpin, IcmpErrors, Mapping, NatBehaviour, Refresh,
 };
 
-/// Mark of the packets whose checksum must be taken out again, see [`allocation`].
+/// Mark of the packets whose checksum must be taken out again, see [`allocation`] and [`refresh`].
 pub(super) const MARK: &str = "0x6c616273";
 
 /// Elements of a set at most: one transport's ports at one address.
@@ -155,6 +155,13 @@ fn sets(transport: &Transport, forwards: &Forwards, gateway: &GatewayContext, te
         text,
         "\tset {p}_claims {{\n\t\ttype {end}\n\t\tsize {size}\n\t\t{flags}\n\t\ttimeout 1s\n\t}}\n"
     );
+    let flow = "ipv4_addr . inet_service . ipv4_addr . inet_service";
+    for way in transport.refreshing_ways() {
+        let _ = writeln!(
+            text,
+            "\tset {p}_{way}_fresh {{\n\t\ttype {flow}\n\t\tsize {PEERS}\n\t\t{flags}\n\t}}\n"
+        );
+    }
 }
 
 fn elements(list: &[String], text: &mut String) {
@@ -195,9 +202,8 @@ fn arriving(
                 let p = transport.word;
                 let end = format!("ip saddr . {p} sport");
                 if let Some(key) = transport.peer_key(&end, "ip daddr", &format!("{p} dport")) {
-                    let seconds = transport.first_timeout().seconds();
-                    let _ =
-                        writeln!(text, "\t\tmeta l4proto {p} add @{p}_peers {{ {key} timeout {seconds}s }}");
+                    let life = Transport::life(transport.first_timeout());
+                    let _ = writeln!(text, "\t\tmeta l4proto {p} add @{p}_peers {{ {key} {life} }}");
                 }
             }
         }
@@ -272,10 +278,10 @@ fn filtering(
             let p = transport.word;
             let end = format!("ip saddr . {p} sport");
             if let Some(key) = transport.peer_key(&end, "ip daddr", &format!("{p} dport")) {
-                let seconds = transport.first_timeout().seconds();
+                let life = Transport::life(transport.first_timeout());
                 let _ = writeln!(
                     text,
-                    "\t\tiifname \"{lan}\" oifname \"{lan}\" meta l4proto {p} add @{p}_peers {{ {key} timeout {seconds}s }}"
+                    "\t\tiifname \"{lan}\" oifname \"{lan}\" meta l4proto {p} add @{p}_peers {{ {key} {life} }}"
                 );
             }
         }
@@ -336,31 +342,27 @@ fn outwards(nat: &NatBehaviour, gateway: &GatewayContext, text: &mut String) {
 fn after(nat: &NatBehaviour, transports: &[Transport], gateway: &GatewayContext, text: &mut String) {
     let GatewayContext { wan_interface: wan, lan_interface: lan, .. } = gateway;
     let _ = writeln!(text, "\tchain after {{\n\t\ttype filter hook postrouting priority srcnat + 10");
-    let _ = writeln!(text, "\t\tmeta mark {MARK} udp checksum set 0");
+    let _ = writeln!(text, "\t\toifname \"{wan}\" counter name sent goto sent");
+    let _ = writeln!(text, "\t\tiifname \"{wan}\" counter name received goto received");
+    let within = format!("iifname \"{lan}\" oifname \"{lan}\"");
     if nat.hairpin == Hairpin::ExternalSource {
-        let _ = writeln!(
-            text,
-            "\t\tiifname \"{lan}\" oifname \"{lan}\" ct status dnat counter name hairpinned jump permitted"
-        );
-        let _ = writeln!(text, "\t\tiifname \"{lan}\" oifname \"{lan}\" ct status snat jump sent");
+        let _ = writeln!(text, "\t\t{within} ct status dnat counter name hairpinned jump permitted");
+        let _ = writeln!(text, "\t\t{within} ct status snat jump sent");
     }
-    let _ = writeln!(text, "\t\toifname \"{wan}\" counter name sent jump sent");
-    let _ = writeln!(text, "\t\toifname \"{lan}\" jump received");
+    if nat.hairpin != Hairpin::Off {
+        let _ = writeln!(text, "\t\t{within} ct status dnat goto received");
+    }
     text.push_str("\t}\n\n");
 
     let _ = writeln!(text, "\tchain sent {{");
-    let _ = writeln!(text, "\t\tct state related,invalid,untracked return");
     let _ = writeln!(text, "\t\tmeta l4proto vmap {{ udp : goto udp_sent, tcp : goto tcp_sent }}\n\t}}\n");
-
-    let _ = writeln!(text, "\tchain received {{");
-    let _ = writeln!(text, "\t\tiifname \"{wan}\" counter name received");
-    let _ = writeln!(text, "\t\tct state related,invalid,untracked return");
-    let both: Vec<_> = transports
+    let received: Vec<_> = transports
         .iter()
         .filter(|transport| transport.refresh == Refresh::Both)
         .map(|transport| format!("{0} : goto {0}_received", transport.word))
         .collect();
-    let _ = writeln!(text, "\t\tct status snat,dnat meta l4proto vmap {{ {} }}\n\t}}\n", both.join(", "));
+    let _ = writeln!(text, "\tchain received {{");
+    let _ = writeln!(text, "\t\tmeta l4proto vmap {{ {} }}\n\t}}\n", received.join(", "));
 }
 
 /// The gateway's outside addresses as a set.

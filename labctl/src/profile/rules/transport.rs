@@ -1,5 +1,7 @@
 //! One transport protocol of a NAT, and the words of its rules.
 
+use std::time::Duration;
+
 use crate::profile::behaviour::{Filtering, Lifetime, Mapping, NatBehaviour, Refresh, Timeout};
 
 /// UDP or TCP, and what the NAT does with it.
@@ -47,10 +49,29 @@ impl Transport {
         self.refresh == Refresh::Outbound
     }
 
-    /// `timeout 300s`: how long an inside endpoint owns its outside endpoint.
+    /// The ways of packets that keep mappings alive.
+    pub(super) fn refreshing_ways(&self) -> &'static [&'static str] {
+        match self.refresh {
+            Refresh::Outbound => &["sent"],
+            Refresh::Both => &["sent", "received"],
+        }
+    }
+
+    /// `timeout 301s`: how long a mapping lives after it has been written down.
+    pub(super) fn life(timeout: Timeout) -> String {
+        idle(timeout.duration() + freshness(timeout))
+    }
+
+    /// `timeout 301s`: how long an inside endpoint owns its outside endpoint.
     pub(super) fn ownership(&self, timeout: Timeout) -> String {
-        let seconds = if self.rests() { 2 * timeout.seconds() } else { timeout.seconds() };
-        format!("timeout {seconds}s")
+        let rest = if self.rests() { timeout.duration() } else { Duration::ZERO };
+        idle(timeout.duration() + freshness(timeout) + rest)
+    }
+
+    /// `timeout 1s`: how long what has been written down of a mapping is not written down again. Its
+    /// mappings live longer by as much, so that no mapping dies before its time.
+    pub(super) fn freshness(timeout: Timeout) -> String {
+        idle(freshness(timeout))
     }
 
     /// Key of `<protocol>_inside`: an inside endpoint and as much of its peer as the mapping depends on.
@@ -87,5 +108,18 @@ impl Transport {
             "ct original ip daddr",
             "ct original proto-dst",
         )
+    }
+}
+
+/// A sixteenth of the idle time, at most a second.
+fn freshness(timeout: Timeout) -> Duration {
+    (timeout.duration() / 16).min(Duration::from_secs(1))
+}
+
+/// `timeout 3s187ms`. nft takes no more than 8 digits of milliseconds.
+fn idle(time: Duration) -> String {
+    match time.subsec_millis() {
+        0 => format!("timeout {}s", time.as_secs()),
+        rest => format!("timeout {}s{rest}ms", time.as_secs()),
     }
 }
