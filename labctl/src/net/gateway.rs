@@ -1,5 +1,7 @@
 //! Gateways: a namespace with a `wan`, a `lan` and the rules of a NAT and a firewall.
 
+use std::net::Ipv4Addr;
+
 use super::link::{InterfaceIndex, Mac, VethEnd};
 use super::ruleset::{self, Program};
 use super::uplink::{self, Downstream};
@@ -117,6 +119,11 @@ impl Gateway {
             next_hop: plan.next_hop,
         };
         uplink::connect(uplink, down).await
+    }
+
+    /// Sends what goes to a network on to a router on `lan`.
+    pub async fn route(&self, network: Ipv4Addr, prefix: u8, router: Ipv4Addr) -> Result<(), NetError> {
+        self.netlink.add_route_via(network, prefix, router, self.inside).await
     }
 
     /// Makes a link from a port of `lan`.

@@ -1,5 +1,6 @@
 //! `labctl nat`: the catalogue of NATs and firewalls, and those of a lab that runs.
 
+mod check;
 mod counters;
 mod flush;
 mod list;
@@ -46,6 +47,7 @@ enum Command {
     Counters(counters::CountersArgs),
     Set(set::SetArgs),
     Flush(flush::FlushArgs),
+    Check(check::CheckArgs),
 }
 
 /// A gateway of a lab that runs.
@@ -82,6 +84,7 @@ pub async fn run(args: NatArgs) -> anyhow::Result<ExitCode> {
         Command::Counters(args) => counters::run(&args).await?,
         Command::Set(args) => set::run(&args, &catalogue).await?,
         Command::Flush(args) => flush::run(&args).await?,
+        Command::Check(args) => return check::run(&args, &catalogue).await,
     }
     Ok(ExitCode::SUCCESS)
 }
