@@ -7,6 +7,10 @@ use serde::Serialize;
 use super::CheckError;
 use crate::profile::{Catalogue, Filtering, Hairpin, Mapping, NatBehaviour, NatProfile, PortAllocation};
 
+/// Inside ports by whose mappings port allocation is seen. Of random outside ports, one set of 65,536 keeps the
+/// parity of all of these.
+pub(super) const ALLOCATION_PORTS: std::ops::Range<u16> = 6000..6016;
+
 /// Mapping and filtering of one transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Kind {
@@ -53,7 +57,8 @@ impl Behaviour {
 
     /// What can be seen of it. A hairpinned packet comes from an outside endpoint that its receiver cannot
     /// have sent to, if the sender has another one to each destination; a NAT that filters by port then drops
-    /// it, and looks as one that does not hairpin.
+    /// it, and looks as one that does not hairpin. And a port that is not in the range of outside ports cannot be
+    /// preserved.
     #[must_use]
     pub fn expected(profile: &NatProfile) -> Self {
         let mut seen = Self::declared(profile);
@@ -62,6 +67,14 @@ impl Behaviour {
             && seen.udp.filtering == Filtering::AddressAndPortDependent
         {
             seen.hairpin = Some(Hairpin::Off);
+        }
+        let kept = |nat: &NatBehaviour| {
+            ALLOCATION_PORTS.into_iter().all(|port| (nat.ports.first()..=nat.ports.last()).contains(&port))
+        };
+        if seen.allocation == Some(PortAllocation::Preserving)
+            && !profile.behaviour.as_ref().is_some_and(kept)
+        {
+            seen.allocation = Some(PortAllocation::Random);
         }
         seen
     }
@@ -89,6 +102,10 @@ pub(super) fn mapping_of(
 
 /// The nine pairs of mapping and filtering (RFC 4787 sections 4.1 and 5), for UDP and TCP alike, named
 /// `EIM-EIF` to `APDM-APDF`; otherwise as the shipped full cone.
+///
+/// # Panics
+///
+/// Never: a test reads every shipped profile.
 #[must_use]
 pub fn pairs() -> Vec<NatProfile> {
     let catalogue = Catalogue::shipped();

@@ -53,7 +53,7 @@ pub async fn measure(site: &Site, declared: Duration) -> Result<Lived, CheckErro
     for _ in 0..TRIES {
         let start = Instant::now();
         let port = alive.ask(End::PRIMARY).await?.mapped.port();
-        tokio::time::sleep(declared - declared / 8).await;
+        tokio::time::sleep(declared * 7 / 8).await;
         let reached = is_reached(&mut asking, &mut alive, port).await?;
         let idle = start.elapsed();
         if reached {

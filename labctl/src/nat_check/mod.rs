@@ -106,7 +106,7 @@ async fn classify(
     Ok(Checked {
         name: profile.name.clone(),
         title: profile.title.clone(),
-        as_declared: observed == expected && lifetime.is_none_or(|lived| lived.as_declared()),
+        as_declared: observed == expected && lifetime.is_none_or(Lived::as_declared),
         declared,
         expected,
         observed,

@@ -8,7 +8,7 @@ use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
 use super::CheckError;
-use super::behaviour::{Kind, mapping_of};
+use super::behaviour::{ALLOCATION_PORTS, Kind, mapping_of};
 use super::server::End;
 use super::stun::{Incoming, Request, Response};
 use super::testbed::{Host, Site};
@@ -25,11 +25,6 @@ pub const ROUNDS: usize = 3;
 const MAPPING_PORT: u16 = 5000;
 const FILTERING_PORT: u16 = 5001;
 const HAIRPIN_PORT: u16 = 5002;
-/// The first of those by which port allocation is seen.
-const ALLOCATION_PORT: u16 = 6000;
-/// Mappings by which port allocation is seen. Of random ports, one set of 65,536 keeps the parity of all.
-const ALLOCATIONS: u16 = 16;
-
 /// A STUN client at one inside endpoint.
 #[derive(Debug)]
 pub struct Client {
@@ -186,7 +181,7 @@ pub async fn hairpin(site: &Site) -> Result<Option<Hairpin>, CheckError> {
 pub async fn allocation(site: &Site) -> Result<Option<PortAllocation>, CheckError> {
     let mut ports = Vec::new();
     let mut clients = Vec::new();
-    for inside in ALLOCATION_PORT..ALLOCATION_PORT + ALLOCATIONS {
+    for inside in ALLOCATION_PORTS {
         let mut client = Client::new(&site.hosts[0], inside).await?;
         let mapped = client.ask(End::PRIMARY).await?.mapped;
         if mapped == client.end() {

@@ -20,7 +20,8 @@ use crate::cli::interrupt::interrupted;
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {
     /// Names of NAT profiles; all, if there is none.
-    profiles: Vec<String>,
+    #[arg(value_name = "PROFILE")]
+    names: Vec<String>,
     /// Check the nine pairs of mapping and filtering, too.
     #[arg(long)]
     pairs: bool,
@@ -87,10 +88,10 @@ fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
 
 fn chosen(args: &CheckArgs, catalogue: &Catalogue) -> anyhow::Result<Vec<NatProfile>> {
     let named = |name: &str| -> anyhow::Result<_> { Ok(Change::named(catalogue, Some(name), None)?.nat) };
-    let mut profiles: Vec<_> = if args.profiles.is_empty() {
+    let mut profiles: Vec<_> = if args.names.is_empty() {
         catalogue.nat_names().filter_map(|name| catalogue.nat(name)).cloned().collect()
     } else {
-        let found: anyhow::Result<Vec<_>> = args.profiles.iter().map(|name| named(name)).collect();
+        let found: anyhow::Result<Vec<_>> = args.names.iter().map(|name| named(name)).collect();
         found?.into_iter().flatten().collect()
     };
     if args.pairs {
