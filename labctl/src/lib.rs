@@ -9,6 +9,7 @@ pub mod experiment;
 pub mod lab;
 pub mod meter;
 pub mod names;
+pub mod nat_check;
 pub mod net;
 pub mod plan;
 pub mod profile;

@@ -52,7 +52,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Reproduce(args) => cli::reproduce::run(args).await,
             Command::Validate(args) => cli::validate::run(&args),
             Command::Plan(args) => cli::plan::run(&args),
-            Command::Nat(args) => cli::nat::run(args),
+            Command::Nat(args) => cli::nat::run(args).await,
             Command::Engine(_) => unreachable!("it ran above"),
         }
     })

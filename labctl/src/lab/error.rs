@@ -4,7 +4,7 @@ use std::net::SocketAddrV4;
 use std::path::PathBuf;
 
 use super::ControlError;
-use crate::names::LabName;
+use crate::names::{LabName, NodeName};
 use crate::runtime::RuntimeError;
 
 /// Why a lab could not be made, found or removed. Every message ends with the mend where there is one.
@@ -43,6 +43,15 @@ pub enum LabError {
     /// The lab has no such node.
     #[error("lab '{lab}' has no {kind} '{name}'{hint}")]
     NoSuchNode { lab: LabName, kind: &'static str, name: String, hint: String },
+    /// No profile of that name.
+    #[error("there is no {kind} profile '{name}'; {hint}\nmend: `labctl nat list` shows all profiles")]
+    NoSuchProfile { kind: &'static str, name: String, hint: String },
+    /// A gateway of private addresses cannot do without translation.
+    #[error(
+        "gateway '{gateway}' cannot become '{profile}', which translates nothing: nobody outside knows a way \
+         to its site's private addresses\nmend: write `nat: {profile}` in the topology and bring the lab up again"
+    )]
+    NotRouted { gateway: NodeName, profile: String },
     /// A file of the lab.
     #[error("{doing} {}: {source}", .path.display())]
     File { doing: &'static str, path: PathBuf, source: std::io::Error },

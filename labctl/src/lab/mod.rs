@@ -29,6 +29,7 @@ mod stop;
 mod up;
 
 pub mod doctor;
+pub mod nat;
 
 pub use control::{ControlError, get_status};
 pub use down::{Removed, down, down_all};

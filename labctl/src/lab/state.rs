@@ -78,6 +78,11 @@ impl StateDirectory {
     /// Makes the directory with the plan in it.
     pub(super) fn create(&self, plan: &Plan) -> Result<(), LabError> {
         make_directory(&self.path)?;
+        self.replace_plan(plan)
+    }
+
+    /// Puts another plan in the place of the one that is there.
+    pub(super) fn replace_plan(&self, plan: &Plan) -> Result<(), LabError> {
         let plan_text = serde_json::to_vec_pretty(plan).expect("a plan is plain data with text keys");
         self.write(PLAN_FILE, &plan_text)
     }

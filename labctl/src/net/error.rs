@@ -121,6 +121,26 @@ pub enum NetError {
         /// What the program said.
         message: String,
     },
+    /// What is in force could not be read.
+    #[error("cannot read with {program} what is in force in '{namespace}': {message}")]
+    Listing {
+        /// Which program.
+        program: &'static str,
+        /// Where.
+        namespace: String,
+        /// What it said, or what of its answer was not understood.
+        message: String,
+    },
+    /// Connection tracking could not be read or emptied.
+    #[error("connection tracking of '{namespace}': cannot {action}: {source}")]
+    Conntrack {
+        /// Where.
+        namespace: String,
+        /// What was being done.
+        action: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// A name in a plan points to nothing.
     #[error("the plan has no {what} '{name}'")]
     NotInPlan {

@@ -1,15 +1,30 @@
 //! Gateways: a namespace with a `wan`, a `lan` and the rules of a NAT and a firewall.
 
+use std::net::Ipv4Addr;
+
 use super::link::{InterfaceIndex, Mac, VethEnd};
 use super::ruleset::{self, Program};
 use super::uplink::{self, Downstream};
-use super::{NetError, NetNs, Netlink, Uplink, offload, sysctl};
+use super::{NetError, NetNs, Netlink, Uplink, conntrack, offload, sysctl};
 use crate::plan::GatewayPlan;
 
 /// Interface of a gateway towards the WAN.
 pub const OUTSIDE: &str = "wan";
 /// The bridge towards the nodes of a gateway's site.
 pub const INSIDE: &str = "lan";
+
+/// A table that lets nothing in, before anything else sees it.
+const CLOSED: &str = "table ip labctl_closed {
+	chain closed {
+		type filter hook prerouting priority -500
+		drop
+	}
+}
+";
+/// Takes that table away.
+const OPEN: &str = "table ip labctl_closed\ndelete table ip labctl_closed\n";
+/// An iptables `filter` table without rules: an empty text would leave the rules that there are.
+const EVERYTHING_PASSES: &str = "*filter\n:INPUT ACCEPT\n:FORWARD ACCEPT\n:OUTPUT ACCEPT\nCOMMIT\n";
 
 /// A gateway that exists.
 #[derive(Clone, Debug)]
@@ -37,6 +52,8 @@ impl Gateway {
             .run_async(move || {
                 sysctl::seal()?;
                 sysctl::router(false)?;
+                // Without it, only the age of mappings is not known.
+                let _ = sysctl::set(conntrack::TIMESTAMPS, "1");
                 settings.iter().try_for_each(|(path, value)| sysctl::set(path, value))
             })
             .await??;
@@ -69,6 +86,26 @@ impl Gateway {
         &self.namespace
     }
 
+    /// Replaces its settings and its rules by those of `plan`, and forgets all mappings and flows, as a reboot
+    /// does. Each program's rules are replaced whole or not at all, and meanwhile nothing passes.
+    pub async fn restart(namespace: &NetNs, plan: &GatewayPlan) -> Result<(), NetError> {
+        let settings = plan.sysctls.clone();
+        namespace
+            .run_async(move || settings.iter().try_for_each(|(path, value)| sysctl::set(path, value)))
+            .await??;
+        // A flow that connection tracking still knows would write its mapping down again.
+        let closed = format!("{CLOSED}{}", plan.nft);
+        ruleset::apply(namespace, Program::Nft, &closed).await?;
+        let replaced = async {
+            let iptables = if plan.iptables.trim().is_empty() { EVERYTHING_PASSES } else { &plan.iptables };
+            ruleset::apply(namespace, Program::IptablesRestore, iptables).await?;
+            conntrack::flush(namespace).await
+        };
+        let replaced = replaced.await;
+        ruleset::apply(namespace, Program::Nft, OPEN).await?;
+        replaced
+    }
+
     /// Makes its `wan`, linked to the core or to the gateway that it is behind.
     pub async fn connect(&self, plan: &GatewayPlan, uplink: Uplink<'_>) -> Result<(), NetError> {
         let down = Downstream {
@@ -82,6 +119,11 @@ impl Gateway {
             next_hop: plan.next_hop,
         };
         uplink::connect(uplink, down).await
+    }
+
+    /// Sends what goes to a network on to a router on `lan`.
+    pub async fn route(&self, network: Ipv4Addr, prefix: u8, router: Ipv4Addr) -> Result<(), NetError> {
+        self.netlink.add_route_via(network, prefix, router, self.inside).await
     }
 
     /// Makes a link from a port of `lan`.

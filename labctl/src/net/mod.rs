@@ -12,11 +12,14 @@
 //! namespaces ([`NetNs::delete`]) takes everything away again.
 
 mod address;
+pub mod conntrack;
 mod error;
 pub mod gateway;
+pub mod iptables;
 pub mod link;
 mod netlink;
 pub mod netns;
+pub mod nft;
 pub mod node;
 pub mod offload;
 mod route;

@@ -35,6 +35,22 @@ impl Netlink {
         self.add_route(route, || format!("make {next_hop} on interface {index} the default route")).await
     }
 
+    /// Sends what goes to a network to a router.
+    pub async fn add_route_via(
+        &self,
+        network: Ipv4Addr,
+        prefix: u8,
+        router: Ipv4Addr,
+        InterfaceIndex(index): InterfaceIndex,
+    ) -> Result<(), NetError> {
+        let route = RouteMessageBuilder::<Ipv4Addr>::new()
+            .destination_prefix(network, prefix)
+            .gateway(router)
+            .output_interface(index)
+            .build();
+        self.add_route(route, || format!("route {network}/{prefix} to {router}")).await
+    }
+
     /// Drops what goes to a network and has no closer route, without an answer.
     pub async fn add_blackhole(&self, network: Ipv4Addr, prefix: u8) -> Result<(), NetError> {
         let route = RouteMessageBuilder::<Ipv4Addr>::new()

@@ -1,4 +1,5 @@
-//! Applies rulesets inside a namespace: `nft -f -` and `iptables-restore`.
+//! Applies rulesets inside a namespace with `nft -f -` and `iptables-restore`, and reads back with
+//! `nft -j list` and `iptables-save` what is in force there.
 
 use std::env;
 use std::ffi::OsString;
@@ -8,13 +9,15 @@ use std::process::{Command, Stdio};
 
 use super::{NetError, NetNs};
 
-/// A program that applies a ruleset.
+/// A program that applies or shows a ruleset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
     /// `nft`.
     Nft,
     /// `iptables-restore`.
     IptablesRestore,
+    /// `iptables-save`, which applies nothing.
+    IptablesSave,
 }
 
 impl Program {
@@ -24,13 +27,14 @@ impl Program {
         match self {
             Self::Nft => "nft",
             Self::IptablesRestore => "iptables-restore",
+            Self::IptablesSave => "iptables-save",
         }
     }
 
     fn package(self) -> &'static str {
         match self {
             Self::Nft => "nftables",
-            Self::IptablesRestore => "iptables",
+            Self::IptablesRestore | Self::IptablesSave => "iptables",
         }
     }
 
@@ -39,6 +43,7 @@ impl Program {
             Self::Nft => &["-f", "-"],
             // The older, non-nft variant has one lock for all namespaces: wait for it.
             Self::IptablesRestore => &["--wait"],
+            Self::IptablesSave => &[],
         }
     }
 
@@ -65,6 +70,27 @@ pub async fn apply(namespace: &NetNs, program: Program, ruleset: &str) -> Result
     namespace.run_async(move || run(&name, program, &executable, &text)).await?
 }
 
+/// What a program prints in a namespace when it is called with these arguments.
+pub async fn read(
+    namespace: &NetNs,
+    program: Program,
+    arguments: &'static [&'static str],
+) -> Result<String, NetError> {
+    let executable = program.find()?;
+    let output = namespace
+        .run_async(move || Command::new(executable).args(arguments).stdin(Stdio::null()).output())
+        .await?
+        .map_err(|source| NetError::Program { program: program.name(), source })?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(NetError::Listing {
+        program: program.name(),
+        namespace: namespace.name().to_owned(),
+        message: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+    })
+}
+
 fn run(namespace: &str, program: Program, executable: &Path, ruleset: &str) -> Result<(), NetError> {
     let fail = |source| NetError::Program { program: program.name(), source };
     let mut child = Command::new(executable)
@@ -89,7 +115,7 @@ fn run(namespace: &str, program: Program, executable: &Path, ruleset: &str) -> R
 fn refusal(namespace: &str, program: Program, ruleset: &str, message: &str) -> NetError {
     let line = match program {
         Program::Nft => nft_line(message),
-        Program::IptablesRestore => iptables_line(message),
+        Program::IptablesRestore | Program::IptablesSave => iptables_line(message),
     }
     .unwrap_or(0);
     let text = line.checked_sub(1).and_then(|index| ruleset.lines().nth(index)).unwrap_or_default();

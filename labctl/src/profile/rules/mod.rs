@@ -60,6 +60,14 @@ pub fn gateway_rules(nat: &NatProfile, firewall: &FirewallProfile, gateway: &Gat
     }
 }
 
+impl NatProfile {
+    /// The NAT alone: text for `nft -f`, and settings below `/proc/sys` by path.
+    #[must_use]
+    pub fn rules(&self, gateway: &GatewayContext) -> (String, BTreeMap<String, String>) {
+        (nft::table(self.behaviour.as_ref(), gateway), settings::sysctls(self.behaviour.as_ref()))
+    }
+}
+
 impl FirewallProfile {
     /// The firewall alone, for `iptables-restore`; empty if everything passes.
     #[must_use]

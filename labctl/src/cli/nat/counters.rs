@@ -1,0 +1,79 @@
+//! `labctl nat counters`.
+
+use std::io::Write as _;
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
+use labctl::lab::nat::{self, Counter, CounterTable, Verdict};
+use serde::Serialize;
+
+use super::GatewayArgs;
+
+/// Show what a gateway's rules have counted, by verdict.
+#[derive(Debug, clap::Args)]
+pub struct CountersArgs {
+    #[command(flatten)]
+    gateway: GatewayArgs,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Listing<'a> {
+    schema: &'static str,
+    lab: &'a str,
+    gateway: &'a str,
+    nat: &'a str,
+    firewall: &'a str,
+    counters: &'a [Counter],
+}
+
+/// Runs `labctl nat counters`.
+pub async fn run(args: &CountersArgs) -> anyhow::Result<()> {
+    let plan = args.gateway.plan().await?;
+    let gateway = nat::gateway_of(&plan, &args.gateway.gateway)?;
+    let counters = nat::counters(gateway).await?;
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        let listing = Listing {
+            schema: "labctl.nat-counters/1",
+            lab: plan.lab.as_str(),
+            gateway: gateway.name.as_str(),
+            nat: &gateway.nat,
+            firewall: &gateway.firewall,
+            counters: &counters,
+        };
+        serde_json::to_writer_pretty(&mut out, &listing)?;
+        writeln!(out)?;
+        return Ok(());
+    }
+    writeln!(out, "{}: NAT {}, firewall {}", gateway.name, gateway.nat, gateway.firewall)?;
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.set_header(["OF", "COUNTER", "VERDICT", "PACKETS", "BYTES", "PACKETS THAT ARE"]);
+    for counter in &counters {
+        table.add_row([
+            match counter.table {
+                CounterTable::Nat => "NAT",
+                CounterTable::Firewall => "firewall",
+            },
+            counter.name.as_str(),
+            match counter.verdict {
+                Verdict::Passed => "passed",
+                Verdict::Dropped => "dropped",
+            },
+            &counter.counted.packets.to_string(),
+            &counter.counted.bytes.to_string(),
+            counter.meaning.as_str(),
+        ]);
+    }
+    for column in [3, 4] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    writeln!(out, "{table}")?;
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! `labctl nat mappings`.
+
+use std::io::Write as _;
+
+use comfy_table::Table;
+use comfy_table::presets::NOTHING;
+use labctl::lab::nat::{self, MappingRow};
+use serde::Serialize;
+
+use super::GatewayArgs;
+
+/// Show the live mappings of a gateway: inside end, outside end, peers, age, time left.
+#[derive(Debug, clap::Args)]
+pub struct MappingsArgs {
+    #[command(flatten)]
+    gateway: GatewayArgs,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Listing<'a> {
+    schema: &'static str,
+    lab: &'a str,
+    gateway: &'a str,
+    nat: &'a str,
+    firewall: &'a str,
+    mappings: &'a [MappingRow],
+}
+
+/// Runs `labctl nat mappings`.
+pub async fn run(args: &MappingsArgs) -> anyhow::Result<()> {
+    let plan = args.gateway.plan().await?;
+    let gateway = nat::gateway_of(&plan, &args.gateway.gateway)?;
+    let mappings = nat::mappings(gateway).await?;
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        let listing = Listing {
+            schema: "labctl.nat-mappings/1",
+            lab: plan.lab.as_str(),
+            gateway: gateway.name.as_str(),
+            nat: &gateway.nat,
+            firewall: &gateway.firewall,
+            mappings: &mappings,
+        };
+        serde_json::to_writer_pretty(&mut out, &listing)?;
+        writeln!(out)?;
+        return Ok(());
+    }
+    writeln!(out, "{}: NAT {}, {} mappings", gateway.name, gateway.nat, mappings.len())?;
+    if !mappings.is_empty() {
+        writeln!(out, "{}", table(&mappings))?;
+    }
+    Ok(())
+}
+
+fn table(mappings: &[MappingRow]) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.set_header(["PROTO", "INSIDE", "OUTSIDE", "PEERS", "FLOWS", "AGE", "IDLE", "LEFT"]);
+    let seconds = |value: Option<u64>, none: &str| value.map_or_else(|| none.to_owned(), |s| format!("{s}s"));
+    for row in mappings {
+        let peers: Vec<_> = row.peers.iter().map(ToString::to_string).collect();
+        table.add_row([
+            row.protocol.to_owned(),
+            row.inside.to_string(),
+            row.outside.to_string(),
+            shortened(&peers),
+            row.flows.to_string(),
+            seconds(row.age_s, "-"),
+            seconds(row.idle_s, "-"),
+            seconds(row.left_s, "stays"),
+        ]);
+    }
+    table
+}
+
+/// The first peers, and how many more there are.
+fn shortened(peers: &[String]) -> String {
+    const SHOWN: usize = 3;
+    match peers {
+        [] => "-".to_owned(),
+        few if few.len() <= SHOWN => few.join(" "),
+        many => format!("{} +{}", many[..SHOWN].join(" "), many.len() - SHOWN),
+    }
+}
