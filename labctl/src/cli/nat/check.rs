@@ -108,13 +108,10 @@ fn table(checked: &[Checked]) -> Table {
         let (expected, observed) = (&row.expected, &row.observed);
         table.add_row([
             row.name.clone(),
-            compared(expected.udp.to_string(), observed.udp.to_string()),
-            compared(expected.tcp.to_string(), observed.tcp.to_string()),
-            compared(hairpin(expected.hairpin), hairpin(observed.hairpin)),
-            compared(
-                markdown::ports(expected.allocation).to_owned(),
-                markdown::ports(observed.allocation).to_owned(),
-            ),
+            compared(&expected.udp.to_string(), &observed.udp.to_string()),
+            compared(&expected.tcp.to_string(), &observed.tcp.to_string()),
+            compared(markdown::hairpin(expected.hairpin), markdown::hairpin(observed.hairpin)),
+            compared(markdown::ports(expected.allocation), markdown::ports(observed.allocation)),
             lifetime(row),
             if row.as_declared { "as declared" } else { "NOT AS DECLARED" }.to_owned(),
         ]);
@@ -122,12 +119,8 @@ fn table(checked: &[Checked]) -> Table {
     table
 }
 
-fn compared(expected: String, observed: String) -> String {
-    if expected == observed { observed } else { format!("{observed}, not {expected}") }
-}
-
-fn hairpin(hairpin: Option<labctl::profile::Hairpin>) -> String {
-    markdown::hairpin(hairpin).to_owned()
+fn compared(expected: &str, observed: &str) -> String {
+    if expected == observed { observed.to_owned() } else { format!("{observed}, not {expected}") }
 }
 
 fn lifetime(row: &Checked) -> String {
