@@ -84,7 +84,7 @@ fn not_started(node: &NodePlan, reason: String) -> LabError {
     let mend = if of_image {
         "name a program that the image has"
     } else {
-        "install it on this machine; a node sees /usr, /bin, /sbin, /lib and /etc of the host"
+        "install it on this machine, below /usr; if it is there, it asks for capabilities, and a node has none"
     };
     LabError::ProgramNotStarted { node: node.name.to_string(), reason, mend }
 }
