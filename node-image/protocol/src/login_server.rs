@@ -158,8 +158,9 @@ impl LoginServer {
         session.registered = true;
         let outcome = if registration.nonce != session.nonce {
             Outcome::Replayed
-        } else if self.users.contains_key(&registration.user) {
-            Outcome::NameTaken
+        } else if let Some(known) = self.users.get(&registration.user) {
+            // Who has the password registered it and asks again: the answer did not arrive in time.
+            if known.matches(&registration.password) { Outcome::Registered } else { Outcome::NameTaken }
         } else if self.users.len() >= self.config.parameters.server_records.get() {
             Outcome::Full
         } else {

@@ -47,7 +47,7 @@ pub enum Unit {
     Nodes,
     /// Times that something is sent.
     Tries,
-    /// Rounds of the search for super nodes.
+    /// Rounds of the search for super nodes, or batches of a search for a user.
     Rounds,
     /// TCP connections.
     Connections,
@@ -57,6 +57,8 @@ pub enum Unit {
     Bits,
     /// A TCP port number.
     Port,
+    /// Calls.
+    Calls,
 }
 
 impl fmt::Display for Unit {
@@ -68,6 +70,7 @@ impl fmt::Display for Unit {
             Self::Tries => "tries",
             Self::Rounds => "rounds",
             Self::Connections => "connections",
+            Self::Calls => "calls",
             Self::Records => "records",
             Self::Bits => "bits",
             Self::Port => "port",
@@ -245,6 +248,58 @@ parameters! {
     server_idle_timeout: Milliseconds in Ms, 1..=3_600_000;
     /// Users that a super node or login server holds records of.
     server_records: Count in Records, 1..=1_000_000;
+    /// Time between two gossip messages of a super node.
+    gossip_interval: Milliseconds in Ms, 1..=3_600_000;
+    /// Super nodes that one gossip message tells of.
+    gossip_members: Count in Nodes, 1..=64;
+    /// Super nodes that a super node knows at the most.
+    directory_members: Count in Nodes, 1..=100_000;
+    /// Super nodes that hold the record of one user: the user's homes.
+    directory_replicas: Count in Nodes, 1..=16;
+    /// Time after which a super node publishes again that its users are online.
+    directory_refresh_interval: Milliseconds in Ms, 1..=86_400_000;
+    /// Time after which a user who was not seen online any more is forgotten.
+    directory_record_lifetime: Milliseconds in Ms, 1..=4_294_967_295;
+    /// Time for which the result of a search is kept where it passed.
+    directory_cache_lifetime: Milliseconds in Ms, 1..=86_400_000;
+    /// Results of searches that one super node keeps.
+    directory_cache_records: Count in Records, 1..=1_000_000;
+    /// Time after which an unanswered message between super nodes is sent again.
+    directory_retransmit_interval: Milliseconds in Ms, 1..=60_000;
+    /// How often a message between super nodes is sent before it counts as unanswered.
+    directory_tries: Count in Tries, 1..=20;
+    /// Nodes in the first batch of a search; each further batch has twice as many.
+    search_first_batch: Count in Nodes, 1..=16;
+    /// Batches of a search.
+    search_batches: Count in Rounds, 1..=8;
+    /// Time after which an unanswered lookup is sent again.
+    search_retransmit_interval: Milliseconds in Ms, 1..=60_000;
+    /// How often a lookup is sent to one node before it counts as unanswered.
+    search_tries: Count in Tries, 1..=20;
+    /// Time after which a search is given up.
+    search_time_limit: Milliseconds in Ms, 1..=3_600_000;
+    /// How long it may take to reach the callee and agree on keys, until it rings.
+    call_setup_timeout: Milliseconds in Ms, 1..=600_000;
+    /// How long a call rings.
+    ring_timeout: Milliseconds in Ms, 1..=3_600_000;
+    /// Time that one port of a relay, or of the callee's super node, has to let a TCP connection in.
+    call_dial_timeout: Milliseconds in Ms, 1..=600_000;
+    /// Silence of the peer after which the media path counts as broken.
+    media_silence: Milliseconds in Ms, 1..=60_000;
+    /// The same where an end's media go by TCP.
+    media_silence_by_tcp: Milliseconds in Ms, 1..=60_000;
+    /// How long the peer may take to be heard on a media path that is new.
+    media_patience: Milliseconds in Ms, 1..=600_000;
+    /// Silence of the peer after which the call is over.
+    call_silence: Milliseconds in Ms, 1..=3_600_000;
+    /// Time between two refreshes of a place at a relay, while no media flows.
+    relay_refresh_interval: Milliseconds in Ms, 1..=600_000;
+    /// Time after which a relay gives up a place on which nothing came in.
+    relay_idle_timeout: Milliseconds in Ms, 1..=3_600_000;
+    /// Calls that one node relays media for at a time.
+    relay_calls: Count in Calls, 0..=10_000;
+    /// Calls that one super node passes signalling on for at a time.
+    signalling_calls: Count in Calls, 0..=100_000;
 }
 
 impl Parameters {

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use overlay_protocol::certificate::{Certificate, Signature};
 use overlay_protocol::crypto::keys::{ClientKeyPair, ClientPublicKey};
 use overlay_protocol::wire::datagram::Datagram;
+use overlay_protocol::wire::directory::{Attachment, DirectoryRecord, Life, Member};
 use overlay_protocol::wire::login_server::{
     Block, Credentials, FromLoginServer, Outcome, Registration, ToLoginServer, from_bytes, to_bytes,
 };
@@ -14,7 +15,10 @@ use overlay_protocol::wire::super_node::{
     FromSuperNode, Presence, RegistrationRefusal, ToSuperNode, UserEntry,
 };
 use overlay_protocol::wire::{Bytes, DecodeError, List, Message};
-use overlay_protocol::{NatVerdict, ServerKeyPair, UserName};
+use overlay_protocol::{
+    Input, Machine, NatVerdict, Output, ParameterFile, RecordSource, ServerKeyPair, SuperNode,
+    SuperNodeConfig, Time, UdpSocket, UserName,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
@@ -96,6 +100,74 @@ fn datagrams() -> impl Strategy<Value = Datagram> {
         }),
         (transaction(), addresses())
             .prop_map(|(transaction, mapped)| Datagram::AdvertisementConfirmation { transaction, mapped }),
+        directory_datagrams(),
+    ]
+}
+
+fn members() -> impl Strategy<Value = Member> {
+    (addresses(), any::<u32>(), any::<bool>()).prop_map(|(address, incarnation, dead)| Member {
+        address,
+        incarnation,
+        life: if dead { Life::Dead } else { Life::Alive },
+    })
+}
+
+fn attachments() -> impl Strategy<Value = Attachment> {
+    (addresses(), any::<[u32; 4]>(), presences(), any::<bool>()).prop_map(
+        |(super_node, [life, serial, logged_in, seen], presence, online)| Attachment {
+            super_node,
+            life,
+            serial,
+            presence,
+            online,
+            logged_in,
+            seen,
+        },
+    )
+}
+
+fn records() -> impl Strategy<Value = DirectoryRecord> {
+    (certificates(), presences(), any::<bool>(), any::<[u32; 2]>(), vec(addresses(), 0..=4)).prop_map(
+        |(certificate, presence, online, [logged_in, seen], super_nodes)| DirectoryRecord {
+            certificate,
+            presence,
+            online,
+            logged_in,
+            seen,
+            super_nodes: List::new(super_nodes),
+        },
+    )
+}
+
+fn sources() -> impl Strategy<Value = RecordSource> {
+    prop_oneof![Just(RecordSource::Index), Just(RecordSource::Cache), Just(RecordSource::Search)]
+}
+
+fn directory_datagrams() -> impl Strategy<Value = Datagram> {
+    let transaction = any::<u32>;
+    let gossip = || (transaction(), any::<u32>(), vec(members(), 0..=64).prop_map(List::new));
+    prop_oneof![
+        gossip().prop_map(|(transaction, incarnation, members)| Datagram::Gossip {
+            transaction,
+            incarnation,
+            members
+        }),
+        gossip().prop_map(|(transaction, incarnation, members)| Datagram::GossipAnswer {
+            transaction,
+            incarnation,
+            members
+        }),
+        (transaction(), certificates(), vec(attachments(), 0..=12)).prop_map(
+            |(transaction, certificate, attachments)| Datagram::Replicate {
+                transaction,
+                certificate,
+                attachments: List::new(attachments),
+            }
+        ),
+        transaction().prop_map(|transaction| Datagram::ReplicateAnswer { transaction }),
+        (transaction(), users()).prop_map(|(transaction, user)| Datagram::Lookup { transaction, user }),
+        (transaction(), proptest::option::of(records()), sources())
+            .prop_map(|(transaction, found, source)| Datagram::LookupAnswer { transaction, found, source }),
     ]
 }
 
@@ -112,6 +184,13 @@ fn to_super_node() -> impl Strategy<Value = ToSuperNode> {
         vec(users(), 0..=50).prop_map(|users| ToSuperNode::BuddiesWanted { users: List::new(users) }),
         any::<u8>().prop_map(|most| ToSuperNode::RelaysWanted { most }),
         Just(ToSuperNode::KeepAlive {}),
+        (any::<u32>(), users(), any::<bool>()).prop_map(|(search, user, on_behalf)| ToSuperNode::Search {
+            search,
+            user,
+            on_behalf
+        }),
+        (any::<u32>(), proptest::option::of(addresses()))
+            .prop_map(|(search, found_at)| ToSuperNode::SearchReport { search, found_at }),
     ]
 }
 
@@ -134,6 +213,11 @@ fn from_super_node() -> impl Strategy<Value = FromSuperNode> {
         (users(), proptest::option::of(entry)).prop_map(|(user, found)| FromSuperNode::Buddy { user, found }),
         entries().prop_map(|entries| FromSuperNode::Relays { entries }),
         Just(FromSuperNode::StillHere {}),
+        (any::<u32>(), vec(addresses(), 0..=64))
+            .prop_map(|(search, nodes)| FromSuperNode::SearchBatch { search, nodes: List::new(nodes) }),
+        (any::<u32>(), proptest::option::of(records()), sources(), any::<u8>()).prop_map(
+            |(search, found, source, asked)| FromSuperNode::SearchResult { search, found, source, asked }
+        ),
     ]
 }
 
@@ -252,6 +336,10 @@ fn a_count_or_length_beyond_its_bound_is_refused_before_anything_is_read() {
     assert_eq!(FromSuperNode::from_frame(&hosts), Err(DecodeError::TooLong { found: 201, limit: 200 }));
     let block = [1, 0x60, 0, 2, 0xff, 0xff];
     assert_eq!(ToLoginServer::from_frame(&block), Err(DecodeError::TooLong { found: 65_535, limit: 256 }));
+    let gossip = [1, 0x10, 0, 9, 0, 0, 0, 1, 0, 0, 0, 1, 65];
+    assert_eq!(Datagram::from_frame(&gossip), Err(DecodeError::TooLong { found: 65, limit: 64 }));
+    let batch = [1, 0x50, 0, 5, 0, 0, 0, 1, 65];
+    assert_eq!(FromSuperNode::from_frame(&batch), Err(DecodeError::TooLong { found: 65, limit: 64 }));
     let frame = [1, 0x20, 0xff, 0xff];
     assert_eq!(ToSuperNode::from_frame(&frame), Err(DecodeError::TooLong { found: 65_535, limit: 2_048 }));
     let payload = vec![0; 1_201];
@@ -267,5 +355,47 @@ fn an_rsa_modulus_that_is_none_is_refused() {
         bytes.extend([1, b'a']);
         bytes.extend([0; 32]);
         assert!(from_bytes::<Credentials>(&bytes).is_err());
+    }
+}
+
+fn super_node(peers: &[SocketAddrV4]) -> SuperNode {
+    let file: ParameterFile =
+        serde_yaml::from_str(include_str!("../../parameters/skype-2006.yaml")).expect("the file is one");
+    SuperNode::new(SuperNodeConfig {
+        address: SocketAddrV4::new(Ipv4Addr::new(198, 18, 0, 1), 33_033),
+        peers: peers.to_vec(),
+        login_server_keys: vec![server_keys().public()],
+        seed: 5,
+        parameters: file.parameters().expect("its values are within their ranges"),
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn whatever_members_say_a_super_node_sends_a_bounded_number_of_datagrams_that_all_decode(
+        messages in vec((directory_datagrams(), 0usize..3, 0u64..20_000), 1..40)
+    ) {
+        let peers: Vec<_> =
+            (2..5).map(|last| SocketAddrV4::new(Ipv4Addr::new(198, 18, 0, last), 33_033)).collect();
+        let mut node = super_node(&peers);
+        let mut now = 0;
+        let mut sent = 0;
+        for (message, from, later) in &messages {
+            now += later;
+            let data = message.to_payload(&mut random());
+            let at = Time::from_epoch(std::time::Duration::from_millis(now));
+            node.handle(at, Input::Datagram { socket: UdpSocket::Main, from: peers[*from], data: &data });
+            while let Some(output) = node.poll_output() {
+                if let Output::Datagram { data, .. } = output {
+                    sent += 1;
+                    prop_assert!(Datagram::from_payload(&data).is_ok());
+                }
+            }
+        }
+        // At most: all open questions repeated, a window of records, and the answer.
+        prop_assert!(sent <= 250 * messages.len(), "{} for {}", sent, messages.len());
+        prop_assert!(node.directory_status().records <= messages.len());
     }
 }

@@ -209,6 +209,17 @@ impl ClientPublicKey {
     pub fn verify(&self, text: &[u8], signature: &[u8]) -> bool {
         self.key.verify(Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(text), signature).is_ok()
     }
+
+    /// Encrypts so that only the key's owner can read it: RSA-OAEP with SHA-256, one block.
+    ///
+    /// # Errors
+    ///
+    /// If the text is longer than a block has room for: 62 bytes at 1,024 bits.
+    pub fn encrypt(&self, random: &mut (impl RngCore + CryptoRng), text: &[u8]) -> Result<Vec<u8>, KeyError> {
+        self.key
+            .encrypt(random, Oaep::new::<Sha256>(), text)
+            .map_err(|_| KeyError::Text { length: text.len() })
+    }
 }
 
 impl fmt::Debug for ClientPublicKey {
@@ -269,6 +280,15 @@ impl ClientKeyPair {
     /// Signs with KA-: RSA with PKCS #1 v1.5 and SHA-256. Blinded.
     pub fn sign(&self, random: &mut (impl RngCore + CryptoRng), text: &[u8]) -> Vec<u8> {
         sign(&self.key, random, text)
+    }
+
+    /// Decrypts one block; `None` if it was not encrypted with this pair's public key.
+    pub fn decrypt(
+        &self,
+        random: &mut (impl RngCore + CryptoRng),
+        block: &[u8],
+    ) -> Option<Zeroizing<Vec<u8>>> {
+        self.key.decrypt_blinded(random, Oaep::new::<Sha256>(), block).ok().map(Zeroizing::new)
     }
 }
 

@@ -61,12 +61,17 @@ impl SessionKey {
         Some(text)
     }
 
-    fn cipher(&self, purpose: Purpose) -> Ctr128BE<Aes256> {
-        let key = self.derive(match purpose {
+    /// The key that encrypts for this purpose, for tools that show what was sealed in a lab.
+    #[must_use]
+    pub fn encryption_key(&self, purpose: Purpose) -> Zeroizing<[u8; 32]> {
+        self.derive(match purpose {
             Purpose::Request => b"encrypt request",
             Purpose::Answer => b"encrypt answer",
-        });
-        Ctr128BE::new((&*key).into(), &[0; 16].into())
+        })
+    }
+
+    fn cipher(&self, purpose: Purpose) -> Ctr128BE<Aes256> {
+        Ctr128BE::new((&*self.encryption_key(purpose)).into(), &[0; 16].into())
     }
 
     fn authenticator(&self, purpose: Purpose) -> Hmac<Sha256> {

@@ -5,8 +5,8 @@ use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use super::core::Core;
-use super::paced::{Pace, Paced};
 use crate::machine::Time;
+use crate::paced::{Pace, Paced};
 use crate::user::UserName;
 use crate::wire::datagram::Datagram;
 use crate::wire::super_node::Presence;
@@ -38,7 +38,12 @@ impl Advertising {
         super_node: SocketAddrV4,
     ) -> Self {
         let pace = pace(core);
-        Self { questions: Paced::new(core, nodes, pace), presence, super_node, backup: Vec::new() }
+        Self {
+            questions: Paced::new(core.now, &mut core.random, nodes, pace),
+            presence,
+            super_node,
+            backup: Vec::new(),
+        }
     }
 
     /// Sends what is due.
@@ -106,7 +111,7 @@ impl Relays {
         let pace = pace(core);
         let (probed, kept) = if udp { (nodes, Vec::new()) } else { (Vec::new(), nodes) };
         let candidates = kept.into_iter().map(|node| (node, None)).collect();
-        Self { probes: Paced::new(core, probed, pace), candidates }
+        Self { probes: Paced::new(core.now, &mut core.random, probed, pace), candidates }
     }
 
     /// Sends what is due.

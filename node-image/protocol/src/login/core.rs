@@ -6,21 +6,21 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 
-use crate::event::LoginEvent;
+use crate::event::ClientEvent;
 use crate::machine::{ConnectionId, Output, Time, UdpSocket};
 use crate::parameters::Parameters;
 use crate::wire::datagram::Datagram;
 
 /// Shared by the steps.
 #[derive(Debug)]
-pub(super) struct Core {
+pub(crate) struct Core {
     /// The moment of the input that is being handled.
     pub now: Time,
     pub parameters: Parameters,
     pub random: ChaCha20Rng,
     /// Every address that was ever sent a datagram: through a NAT or firewall these may answer.
     pub contacted: BTreeSet<Ipv4Addr>,
-    outputs: VecDeque<Output<LoginEvent>>,
+    outputs: VecDeque<Output<ClientEvent>>,
     next_connection: u64,
 }
 
@@ -36,17 +36,22 @@ impl Core {
         }
     }
 
-    pub fn poll_output(&mut self) -> Option<Output<LoginEvent>> {
+    pub fn poll_output(&mut self) -> Option<Output<ClientEvent>> {
         self.outputs.pop_front()
     }
 
-    pub fn event(&mut self, event: LoginEvent) {
-        self.outputs.push_back(Output::Event(event));
+    pub fn event(&mut self, event: impl Into<ClientEvent>) {
+        self.outputs.push_back(Output::Event(event.into()));
     }
 
     pub fn datagram(&mut self, to: SocketAddrV4, message: &Datagram) {
         self.contacted.insert(*to.ip());
         let data = message.to_payload(&mut self.random);
+        self.outputs.push_back(Output::Datagram { socket: UdpSocket::Main, to, data });
+    }
+
+    /// Sends a media packet, which is sealed already.
+    pub fn media(&mut self, to: SocketAddrV4, data: Vec<u8>) {
         self.outputs.push_back(Output::Datagram { socket: UdpSocket::Main, to, data });
     }
 

@@ -7,11 +7,13 @@ use super::core::Core;
 use super::dial::Dial;
 use crate::certificate::{Certificate, Signature};
 use crate::crypto::keys::ClientKeyPair;
-use crate::event::LoginEvent;
+use crate::event::{LoginEvent, RecordSource};
 use crate::machine::{ConnectionId, Time};
+use crate::wire::call::LONGEST_SIGNAL;
+use crate::wire::directory::DirectoryRecord;
 use crate::wire::stream::Stream;
 use crate::wire::super_node::{FromSuperNode, Presence, RegistrationRefusal, ToSuperNode, UserEntry};
-use crate::wire::{DecodeError, Message};
+use crate::wire::{Bytes, DecodeError, Message};
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +53,11 @@ impl Link {
     pub fn node(&self) -> SocketAddrV4 {
         self.dial.node
     }
+
+    /// The port that let the client in, if it is not the super node's own.
+    pub fn other_port(&self) -> Option<u16> {
+        Some(self.dial.to.port()).filter(|&port| port != self.dial.node.port())
+    }
 }
 
 /// What a super node did that concerns the login as a whole.
@@ -64,6 +71,16 @@ pub(super) enum News {
     /// A buddy that the super node does not know.
     NoBuddy,
     Relays(Vec<SocketAddrV4>),
+    /// Somebody wants to talk, through a channel.
+    Reached(ConnectionId, u32),
+    /// From the other end of a channel.
+    Signal(ConnectionId, u32, Bytes<LONGEST_SIGNAL>),
+    /// The other end has left a channel.
+    ChannelClosed(ConnectionId, u32),
+    /// Nodes to ask in a search.
+    SearchBatch(ConnectionId, u32, Vec<SocketAddrV4>),
+    /// The end of a search: what was found, where the super node has it from, and how many nodes it asked.
+    SearchResult(ConnectionId, u32, Option<Box<DirectoryRecord>>, RecordSource, u8),
 }
 
 /// Nodes that are tried by TCP one after another until enough serve the client.
@@ -260,6 +277,21 @@ impl Links {
             (Stage::Registered, FromSuperNode::Relays { entries }) => {
                 Ok(Some(News::Relays(entries.into_vec())))
             }
+            (Stage::Registered, FromSuperNode::Reached { channel }) => {
+                Ok(Some(News::Reached(connection, channel)))
+            }
+            (Stage::Registered, FromSuperNode::PassedSignal { channel, signal }) => {
+                Ok(Some(News::Signal(connection, channel, signal)))
+            }
+            (Stage::Registered, FromSuperNode::ChannelClosed { channel }) => {
+                Ok(Some(News::ChannelClosed(connection, channel)))
+            }
+            (Stage::Registered, FromSuperNode::SearchBatch { search, nodes }) => {
+                Ok(Some(News::SearchBatch(connection, search, nodes.into_vec())))
+            }
+            (Stage::Registered, FromSuperNode::SearchResult { search, found, source, asked }) => {
+                Ok(Some(News::SearchResult(connection, search, found.map(Box::new), source, asked)))
+            }
             _ => Err(unexpected),
         }
     }
@@ -326,6 +358,18 @@ impl Links {
         served
             .min_by_key(|(_, link)| (link.stage != Stage::Registered, link.rank))
             .map(|(&connection, link)| (connection, link))
+    }
+
+    /// True while there is such a connection.
+    pub fn has(&self, connection: ConnectionId) -> bool {
+        self.all.contains_key(&connection)
+    }
+
+    /// Closes a connection to a super node that does not do what it should.
+    pub fn give_up(&mut self, core: &mut Core, connection: ConnectionId) {
+        if self.all.remove(&connection).is_some() {
+            core.close(connection);
+        }
     }
 
     /// The super nodes that hold the registration, the one in use first.

@@ -37,27 +37,30 @@
 
 mod advertising;
 mod authentication;
+mod calls;
 mod core;
 mod dial;
 mod links;
 mod nat_detection;
-mod paced;
 mod presence;
 mod probing;
+mod search;
 mod steps;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use self::core::Core;
+pub(crate) use self::core::Core;
 pub(crate) use self::core::below;
 use self::links::Links;
 use self::nat_detection::NatDetection;
 use self::presence::LoggedIn;
+use self::search::Searches;
 use self::steps::{Identity, Phase};
+use crate::call::Calls;
 use crate::crypto::keys::ServerPublicKey;
-use crate::event::LoginEvent;
+use crate::event::ClientEvent;
 #[cfg(doc)]
 use crate::event::LoginFailure;
 use crate::host_cache::HostCache;
@@ -96,16 +99,29 @@ pub struct ClientConfig {
 }
 
 /// What a client's user can ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientCommand {
     /// Log in. Once per client value; ignored afterwards.
     Login,
     /// Log out, or give up the login that is under way. All connections are closed.
     Logout,
+    /// Search for a user. What comes of it is told by [`ClientEvent::Search`].
+    Search {
+        /// The user.
+        user: UserName,
+    },
+    /// Search for a user and call. What comes of it is told by [`ClientEvent::Call`]. One call at a time.
+    Call {
+        /// The user.
+        user: UserName,
+    },
+    /// Take the call that rings.
+    Answer,
+    /// Refuse the call that rings, cancel the own one, or hang up.
+    HangUp,
+    /// Send a packet of coded voice, once the call is answered.
+    Voice(Vec<u8>),
 }
-
-/// What a client tells: see [`LoginEvent`].
-pub type ClientEvent = LoginEvent;
 
 /// A user's node.
 #[derive(Debug)]
@@ -125,6 +141,10 @@ pub struct Client {
     /// What happens once the user is logged in.
     after: Option<LoggedIn>,
     buddies: BTreeMap<UserName, UserEntry>,
+    searches: Searches,
+    calls: Calls,
+    /// Who is searched for in order to be called.
+    wanted: Option<UserName>,
 }
 
 impl Client {
@@ -145,6 +165,9 @@ impl Client {
             refusal: None,
             after: None,
             buddies: BTreeMap::new(),
+            searches: Searches::default(),
+            calls: Calls::default(),
+            wanted: None,
             config,
         }
     }
@@ -159,6 +182,12 @@ impl Client {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.links.count(links::Stage::Greeting)
+    }
+
+    /// Whose client it is.
+    #[must_use]
+    pub fn user(&self) -> &UserName {
+        &self.config.user
     }
 
     /// Where the client stands: `idle`, `logging-in`, `logged-in`, `failed` or `logged-out`.
@@ -196,6 +225,12 @@ impl Client {
         self.after.as_ref().map_or(&[], LoggedIn::relay_candidates)
     }
 
+    /// The super node in use, while one holds the client's registration.
+    #[must_use]
+    pub fn super_node(&self) -> Option<SocketAddrV4> {
+        self.links.registered().first().copied()
+    }
+
     /// The backup connectivity list: nodes that answered an advertisement.
     #[must_use]
     pub fn backup_nodes(&self) -> &[SocketAddrV4] {
@@ -222,13 +257,14 @@ impl Client {
                     hosts.into_vec().into_iter().for_each(|host| self.cache.told(host));
                 }
             }
+            Datagram::LookupAnswer { transaction, found, source } => {
+                self.lookup_answered(from, transaction, found, source);
+            }
+            Datagram::RelayCookie { .. } | Datagram::RelayJoined { .. } | Datagram::RelayFull { .. } => {
+                self.calls.relay_answered(&mut self.core, from, &message);
+            }
             // What only super nodes serve.
-            Datagram::Probe { .. }
-            | Datagram::ChangeAddress { .. }
-            | Datagram::ChangePort { .. }
-            | Datagram::AnswerFor { .. }
-            | Datagram::Advertisement { .. }
-            | Datagram::AdvertisementConfirmation { .. } => {}
+            _ => {}
         }
     }
 
@@ -238,6 +274,8 @@ impl Client {
             && authentication.owns(connection)
         {
             authentication.connected(&self.core);
+        } else if self.calls.owns(connection) {
+            self.calls.connected(&mut self.core, connection);
         } else {
             self.links.connected(&mut self.core, connection);
         }
@@ -249,6 +287,8 @@ impl Client {
         {
             let progress = authentication.not_reached(&mut self.core);
             self.authentication_progress(progress);
+        } else if self.calls.owns(connection) {
+            self.calls.ended(&mut self.core, connection);
         } else {
             self.links.not_reached(&mut self.core, connection);
         }
@@ -260,6 +300,8 @@ impl Client {
         {
             let progress = authentication.data(&mut self.core, data);
             self.authentication_progress(progress);
+        } else if self.calls.owns(connection) {
+            self.call_data(connection, data);
         } else if let Some(news) = self.links.data(&mut self.core, connection, data) {
             for piece in news {
                 self.news(piece);
@@ -276,7 +318,9 @@ impl Machine for Client {
         self.core.now = now;
         match input {
             Input::Datagram { socket: UdpSocket::Main, from, data } => {
-                if let Ok(message) = Datagram::from_payload(data) {
+                if !self.calls.datagram(&mut self.core, from, data)
+                    && let Ok(message) = Datagram::from_payload(data)
+                {
                     self.datagram(from, message);
                 }
             }
@@ -284,12 +328,16 @@ impl Machine for Client {
             Input::ConnectFailed { connection, .. } | Input::Closed { connection, .. } => {
                 self.ended(connection);
             }
-            // Nobody has a reason yet to connect to a client.
-            Input::Accepted { connection, .. } => self.core.close(connection),
+            Input::Accepted { connection, .. } => self.accepted(connection),
             Input::Data { connection, data } => self.data(connection, data),
             Input::Datagram { socket: UdpSocket::Alternate, .. } | Input::Timeout => {}
             Input::Command(ClientCommand::Login) => self.log_in(),
             Input::Command(ClientCommand::Logout) => self.log_out(),
+            Input::Command(ClientCommand::Search { user }) => self.search(user),
+            Input::Command(ClientCommand::Call { user }) => self.call(user),
+            Input::Command(ClientCommand::Answer) => self.calls.answer(&mut self.core),
+            Input::Command(ClientCommand::HangUp) => self.hang_up(),
+            Input::Command(ClientCommand::Voice(voice)) => self.calls.voice(&mut self.core, &voice),
         }
         self.advance();
     }
@@ -307,7 +355,11 @@ impl Machine for Client {
             Phase::LoggedIn => self.after.as_ref().and_then(|after| after.next_timeout(self.core.now)),
             Phase::Connecting { .. } | Phase::Registering => None,
         };
-        [phase, self.nat.next_timeout(), self.links.next_timeout()].into_iter().flatten().min()
+        let calls = self.calls.next_timeout(&self.core);
+        [phase, self.nat.next_timeout(), self.links.next_timeout(), self.searches.next_timeout(), calls]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 

@@ -4,10 +4,10 @@ use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use super::core::Core;
-use super::paced::{Pace, Paced};
 use crate::event::LoginEvent;
 use crate::host_cache::HostCache;
 use crate::machine::Time;
+use crate::paced::{Pace, Paced};
 use crate::wire::datagram::Datagram;
 
 /// A super node that answered a probe.
@@ -45,7 +45,10 @@ impl Probing {
             tries: 1,
         };
         let limit = parameters.udp_probe_limit.get();
-        Self { probes: Paced::new(core, cache.entries().into_iter().take(limit), pace), answers: Vec::new() }
+        Self {
+            probes: Paced::new(core.now, &mut core.random, cache.entries().into_iter().take(limit), pace),
+            answers: Vec::new(),
+        }
     }
 
     /// Sends what is due.

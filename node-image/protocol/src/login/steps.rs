@@ -40,8 +40,8 @@ pub(super) enum Phase {
 /// What the login server certified.
 #[derive(Debug)]
 pub(super) struct Identity {
-    certificate: Certificate,
-    keys: ClientKeyPair,
+    pub certificate: Certificate,
+    pub keys: ClientKeyPair,
 }
 
 impl Client {
@@ -54,6 +54,8 @@ impl Client {
     pub(super) fn log_out(&mut self) {
         match self.phase {
             Phase::Idle | Phase::LoggedIn => {
+                self.end_calls();
+                self.end_searches();
                 self.links.close_all(&mut self.core);
                 self.phase = Phase::LoggedOut;
             }
@@ -96,7 +98,11 @@ impl Client {
                 return self.authentication_progress(progress);
             }
             Phase::Registering => self.registering(),
-            Phase::LoggedIn => self.logged_in(),
+            Phase::LoggedIn => {
+                self.logged_in();
+                self.advance_searches();
+                self.advance_calls();
+            }
             _ => {}
         }
         false
@@ -254,6 +260,15 @@ impl Client {
                 if let Some(after) = &mut self.after {
                     after.relays_told(&mut self.core, nodes, udp);
                 }
+            }
+            News::Reached(from, channel) => self.call_reached(from, channel),
+            News::Signal(from, channel, signal) => self.call_signal(from, channel, signal.as_slice()),
+            News::ChannelClosed(from, channel) => {
+                self.calls.channel_closed(&mut self.core, from, channel);
+            }
+            News::SearchBatch(from, search, nodes) => self.search_batch(from, search, nodes),
+            News::SearchResult(from, search, found, source, asked) => {
+                self.search_result(from, search, found, source, asked);
             }
         }
     }

@@ -42,6 +42,16 @@ pub(super) struct UserRecord {
     connection: ConnectionId,
 }
 
+impl UserRecord {
+    pub fn is_online(&self) -> bool {
+        self.entry.online
+    }
+
+    pub fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+}
+
 impl SuperNode {
     pub(super) fn accepted(&mut self, now: Time, connection: ConnectionId, from: SocketAddrV4) {
         // A greeting tells a client that there is no room; a crowd that does not even greet is not let in.
@@ -60,14 +70,18 @@ impl SuperNode {
         self.deadlines.set(connection, now + self.config.parameters.server_greeting_timeout.duration());
     }
 
-    pub(super) fn forget(&mut self, connection: ConnectionId) {
+    pub(super) fn forget(&mut self, now: Time, connection: ConnectionId) {
         self.deadlines.clear(connection);
+        self.directory.forget_client(connection);
+        self.forget_channels(connection);
+        self.forget_relay(connection);
         let session = self.sessions.remove(&connection);
         if let Some(Session { stage: Stage::Registered { user }, .. }) = session
             && let Some(record) = self.records.get_mut(&user)
             && record.connection == connection
         {
             record.entry.online = false;
+            self.directory.detached(now, &user);
         }
     }
 
@@ -93,7 +107,7 @@ impl SuperNode {
             };
             if let Err(error) = step {
                 self.event(ServerEvent::Misbehaved { from, what: error.to_string() });
-                self.close(connection);
+                self.close(now, connection);
             }
         }
     }
@@ -112,7 +126,7 @@ impl SuperNode {
             (Stage::Accepted, ToSuperNode::Hello {}) => self.hello(now, connection),
             (Stage::Welcomed { nonce }, ToSuperNode::Register { certificate, presence, signature }) => {
                 let nonce = *nonce;
-                self.register(connection, nonce, certificate, presence, &signature)
+                self.register(now, connection, nonce, certificate, presence, &signature)
             }
             (Stage::Accepted, _) => Err(unexpected),
             (_, ToSuperNode::HostsWanted { most }) => {
@@ -129,8 +143,27 @@ impl SuperNode {
                     self.answer(connection, &FromSuperNode::Buddy { user, found })
                 })
             }
-            (Stage::Registered { .. }, ToSuperNode::KeepAlive {}) => {
-                self.answer(connection, &FromSuperNode::StillHere {})
+            (_, ToSuperNode::KeepAlive {}) => self.answer(connection, &FromSuperNode::StillHere {}),
+            (Stage::Registered { .. }, ToSuperNode::Search { search, user, on_behalf }) => {
+                self.directory.search(now, connection, search, user, on_behalf)
+            }
+            (Stage::Registered { .. }, ToSuperNode::SearchReport { search, found_at }) => {
+                self.directory.search_reported(now, connection, search, found_at);
+                Ok(())
+            }
+            (
+                _,
+                message @ (ToSuperNode::ReachUser { .. }
+                | ToSuperNode::PassSignal { .. }
+                | ToSuperNode::CloseChannel { .. }),
+            ) => self.signalling(connection, message),
+            (_, ToSuperNode::JoinRelay { ticket }) => {
+                self.join_relay_by_tcp(now, connection, ticket);
+                Ok(())
+            }
+            (_, ToSuperNode::RelayedMedia { packet }) => {
+                self.relay_stream(now, connection, packet.as_slice());
+                Ok(())
             }
             _ => Err(unexpected),
         }
@@ -139,7 +172,7 @@ impl SuperNode {
     fn hello(&mut self, now: Time, connection: ConnectionId) -> Result<(), DecodeError> {
         if self.sessions.len() > self.config.parameters.server_connections.get() {
             self.answer(connection, &FromSuperNode::Busy {})?;
-            self.close(connection);
+            self.close(now, connection);
             return Ok(());
         }
         let mut nonce = [0; 8];
@@ -155,6 +188,7 @@ impl SuperNode {
 
     fn register(
         &mut self,
+        now: Time,
         connection: ConnectionId,
         nonce: [u8; 8],
         certificate: Certificate,
@@ -168,12 +202,13 @@ impl SuperNode {
                 let from = session.from;
                 self.event(ServerEvent::Refused { from, why: format!("user {user}: {why}") });
             }
-            self.close(connection);
+            self.close(now, connection);
             return Ok(());
         }
         if let Some(session) = self.sessions.get_mut(&connection) {
             session.stage = Stage::Registered { user: user.clone() };
         }
+        self.directory.attached(now, &certificate, &presence);
         let entry = UserEntry { certificate, presence, online: true };
         self.records.enter(user.clone(), UserRecord { entry, connection });
         self.event(ServerEvent::Registered { user: user.into() });
@@ -205,7 +240,19 @@ impl SuperNode {
         }
     }
 
-    fn answer(&mut self, connection: ConnectionId, message: &FromSuperNode) -> Result<(), DecodeError> {
+    /// Sends what the client did not ask for, or what has a bound of its own.
+    pub(super) fn push(&mut self, connection: ConnectionId, message: &FromSuperNode) {
+        if let Some(session) = self.sessions.get_mut(&connection) {
+            let data = session.stream.send(&mut self.random, message);
+            self.outputs.push_back(Output::Send { connection, data });
+        }
+    }
+
+    pub(super) fn answer(
+        &mut self,
+        connection: ConnectionId,
+        message: &FromSuperNode,
+    ) -> Result<(), DecodeError> {
         let Some(session) = self.sessions.get_mut(&connection) else {
             return Ok(());
         };

@@ -5,7 +5,7 @@ use std::net::SocketAddrV4;
 use super::SuperNode;
 use crate::event::NatVerdict;
 use crate::login::below;
-use crate::machine::{Output, UdpSocket};
+use crate::machine::{Output, Time, UdpSocket};
 use crate::user::UserName;
 use crate::wire::List;
 use crate::wire::datagram::Datagram;
@@ -30,10 +30,16 @@ pub struct Contact {
 
 impl SuperNode {
     /// Bad datagrams are dropped: their source may be forged, so nobody is made to pay.
-    pub(super) fn datagram(&mut self, from: SocketAddrV4, data: &[u8]) {
+    pub(super) fn datagram(&mut self, now: Time, from: SocketAddrV4, data: &[u8]) {
+        if self.relay_datagram(now, from, data) {
+            return;
+        }
         let Ok(message) = Datagram::from_payload(data) else {
             return;
         };
+        if self.directory.datagram(now, from, &message) {
+            return;
+        }
         match message {
             Datagram::Probe { transaction } => {
                 let load = u16::try_from(self.sessions.len()).unwrap_or(u16::MAX);
@@ -71,15 +77,15 @@ impl SuperNode {
                     contact.confirmed |= contact.transaction == transaction && mapped == from;
                 }
             }
-            Datagram::AnswerFor { .. }
-            | Datagram::ProbeAnswer { .. }
-            | Datagram::TestAnswer { .. }
-            | Datagram::NobodyElse { .. }
-            | Datagram::AdvertisementAnswer { .. } => {}
+            Datagram::JoinRelay { transaction, ticket, cookie } => {
+                self.join_relay_by_udp(now, from, transaction, ticket, cookie);
+            }
+            // What only clients serve, and what the directory has taken.
+            _ => {}
         }
     }
 
-    fn send(&mut self, socket: UdpSocket, to: SocketAddrV4, message: &Datagram) {
+    pub(super) fn send(&mut self, socket: UdpSocket, to: SocketAddrV4, message: &Datagram) {
         let data = message.to_payload(&mut self.random);
         self.outputs.push_back(Output::Datagram { socket, to, data });
     }

@@ -210,6 +210,12 @@ impl<T, const MOST: usize> List<T, MOST> {
         Self(things.into_iter().take(MOST).collect())
     }
 
+    /// The things.
+    #[must_use]
+    pub fn as_slice(&self) -> &[T] {
+        &self.0
+    }
+
     /// As a plain vector.
     #[must_use]
     pub fn into_vec(self) -> Vec<T> {

@@ -4,9 +4,12 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use rand_core::RngCore;
 
+use super::call::Ticket;
+use super::directory::{Attachment, DirectoryRecord, MOST_ATTACHMENTS, MOST_MEMBERS, Member};
 use super::{DecodeError, List, Message, messages};
+use crate::certificate::Certificate;
 use crate::crypto::obfuscation;
-use crate::event::NatVerdict;
+use crate::event::{NatVerdict, RecordSource};
 use crate::user::UserName;
 
 /// Longest datagram that is sent or read: it fits every path without fragments.
@@ -92,6 +95,80 @@ messages! {
             transaction: u32,
             /// The address that the answer told.
             mapped: SocketAddrV4,
+        }
+        /// Super node to super node, at an interval: do you live, and this is what I know of others.
+        0x10 Gossip {
+            /// Chosen by the asker; the answer repeats it.
+            transaction: u32,
+            /// The sender's own.
+            incarnation: u32,
+            /// Some super nodes, as the sender knows them.
+            members: List<Member, MOST_MEMBERS>,
+        }
+        /// The answer to gossip, with what the answerer knows.
+        0x11 GossipAnswer {
+            /// The gossip's.
+            transaction: u32,
+            /// The sender's own.
+            incarnation: u32,
+            /// Some super nodes, as the sender knows them.
+            members: List<Member, MOST_MEMBERS>,
+        }
+        /// Super node to super node: hold this of a user.
+        0x12 Replicate {
+            /// Chosen by the sender; the answer repeats it.
+            transaction: u32,
+            /// The user's certificate.
+            certificate: Certificate,
+            /// What super nodes say of the user.
+            attachments: List<Attachment, MOST_ATTACHMENTS>,
+        }
+        /// What was to be held is held, or was known to be outdated.
+        0x13 ReplicateAnswer {
+            /// The question's.
+            transaction: u32,
+        }
+        /// Client or super node to a super node: do you know this user?
+        0x14 Lookup {
+            /// Chosen by the asker; the answer repeats it.
+            transaction: u32,
+            /// The user.
+            user: UserName,
+        }
+        /// The answer to a lookup.
+        0x15 LookupAnswer {
+            /// The question's.
+            transaction: u32,
+            /// Nothing if the user is not known here.
+            found: Option<DirectoryRecord>,
+            /// Where the answerer has it from.
+            source: RecordSource,
+        }
+        /// Client to relay: take this end of a call as one that you relay for. Sent again it keeps the place.
+        0x20 JoinRelay {
+            /// Chosen by the asker; the answer repeats it.
+            transaction: u32,
+            /// What both ends of the call know, and nobody else.
+            ticket: Ticket,
+            /// From the relay's [`Datagram::RelayCookie`]; zeros at first.
+            cookie: [u8; 8],
+        }
+        /// The relay to whom it has not seen at this address before: repeat this, to show that you are there.
+        0x21 RelayCookie {
+            /// The question's.
+            transaction: u32,
+            /// To be repeated.
+            cookie: [u8; 8],
+        }
+        /// This end of the call has its place.
+        0x22 RelayJoined {
+            /// The question's.
+            transaction: u32,
+        }
+        /// The relay has as many calls as it takes.
+        0x23 RelayFull {
+            /// The question's.
+            transaction: u32,
         }
     }
 }

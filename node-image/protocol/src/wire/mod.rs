@@ -4,8 +4,10 @@
 //! connection frames follow each other; a datagram holds exactly one. Both are obfuscated
 //! ([`crate::crypto::obfuscation`]).
 
+pub mod call;
 pub mod codec;
 pub mod datagram;
+pub mod directory;
 pub mod login_server;
 pub mod stream;
 pub mod super_node;

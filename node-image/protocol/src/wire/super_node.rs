@@ -2,9 +2,11 @@
 
 use std::net::SocketAddrV4;
 
-use super::{DecodeError, List, Reader, Wire, messages};
+use super::call::{LONGEST_MEDIA, LONGEST_SIGNAL, Ticket};
+use super::directory::{DirectoryRecord, MOST_IN_BATCH};
+use super::{Bytes, DecodeError, List, Reader, Wire, messages};
 use crate::certificate::{Certificate, Signature};
-use crate::event::NatVerdict;
+use crate::event::{NatVerdict, RecordSource};
 use crate::user::UserName;
 
 /// Most names in one question for buddies.
@@ -136,6 +138,49 @@ messages! {
         }
         /// I am still here.
         0x25 KeepAlive {}
+        /// Begins a search for a user.
+        0x30 Search {
+            /// Chosen by the client; what belongs to this search repeats it.
+            search: u32,
+            /// The user.
+            user: UserName,
+            /// The super node is to ask the other nodes itself, because the client's UDP is blocked.
+            on_behalf: bool,
+        }
+        /// What the nodes of the last batch answered.
+        0x31 SearchReport {
+            /// Which search.
+            search: u32,
+            /// The node that knew the user; none: a larger batch is wanted.
+            found_at: Option<SocketAddrV4>,
+        }
+        /// A caller: let me talk to this user, who is connected here.
+        0x40 ReachUser {
+            /// The callee.
+            user: UserName,
+        }
+        /// Pass this on to the other end of a channel.
+        0x41 PassSignal {
+            /// The channel.
+            channel: u32,
+            /// A [`super::call::Signal`], which the super node does not look into.
+            signal: Bytes<LONGEST_SIGNAL>,
+        }
+        /// A channel is not needed any more.
+        0x42 CloseChannel {
+            /// The channel.
+            channel: u32,
+        }
+        /// Take this end of a call as one that you relay for. Sent again it keeps the place.
+        0x43 JoinRelay {
+            /// What both ends of the call know, and nobody else.
+            ticket: Ticket,
+        }
+        /// Pass this on to the other end of the call.
+        0x44 RelayedMedia {
+            /// A media packet, which the relay cannot read.
+            packet: Bytes<LONGEST_MEDIA>,
+        }
     }
 }
 
@@ -177,5 +222,56 @@ messages! {
         }
         /// The answer to a keep-alive.
         0x47 StillHere {}
+        /// Nodes that the client is to ask by UDP.
+        0x50 SearchBatch {
+            /// Which search.
+            search: u32,
+            /// The nodes, the likeliest first; empty if there are no more: the user is not known.
+            nodes: List<SocketAddrV4, MOST_IN_BATCH>,
+        }
+        /// The end of a search, where the super node knew the user or searched on the client's behalf.
+        0x51 SearchResult {
+            /// Which search.
+            search: u32,
+            /// Nothing if the user is not known.
+            found: Option<DirectoryRecord>,
+            /// Where the super node has it from.
+            source: RecordSource,
+            /// Nodes that the super node asked.
+            asked: u8,
+        }
+        /// To the caller: the user is connected, and this is the channel.
+        0xa0 UserReached {
+            /// The channel.
+            channel: u32,
+        }
+        /// To the caller: the user is not connected here, or too many calls are.
+        0xa1 UserNotReached {}
+        /// To the callee: somebody wants to talk to you.
+        0xa2 Reached {
+            /// The channel.
+            channel: u32,
+        }
+        /// From the other end of a channel.
+        0xa3 PassedSignal {
+            /// The channel.
+            channel: u32,
+            /// A [`super::call::Signal`].
+            signal: Bytes<LONGEST_SIGNAL>,
+        }
+        /// The other end has left the channel.
+        0xa4 ChannelClosed {
+            /// The channel.
+            channel: u32,
+        }
+        /// This end of the call has its place.
+        0xa5 RelayJoined {}
+        /// The relay has as many calls as it takes.
+        0xa6 RelayFull {}
+        /// From the other end of the call.
+        0xa7 RelayedMedia {
+            /// A media packet.
+            packet: Bytes<LONGEST_MEDIA>,
+        }
     }
 }

@@ -2,9 +2,12 @@
 
 mod world;
 
+mod calls;
+mod directory;
 mod nat_types;
 mod published;
 mod robustness;
+mod search;
 mod security;
 mod timing;
 mod transcript;

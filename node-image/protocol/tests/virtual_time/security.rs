@@ -44,9 +44,18 @@ fn an_unknown_user_is_refused() {
 fn a_name_that_is_taken_cannot_be_registered() {
     let setup = Setup::first_time(11);
     let mut world = setup.world();
-    add_user(&mut world, &name("alice"), "correct horse");
+    add_user(&mut world, &name("alice"), "battery staple");
     let client = setup.add(&mut world, setup.client("alice"), None, 1);
     assert_eq!(failure(&mut world, client), LoginFailure::NameTaken);
+}
+
+#[test]
+fn a_registration_whose_answer_was_lost_can_be_repeated() {
+    let setup = Setup::first_time(11);
+    let mut world = setup.world();
+    add_user(&mut world, &name("alice"), "correct horse");
+    let client = setup.add(&mut world, setup.client("alice"), None, 1);
+    log_in(&mut world, client).result.expect("the login succeeds");
 }
 
 #[test]

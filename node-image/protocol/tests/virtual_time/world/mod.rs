@@ -1,6 +1,7 @@
 //! An overlay in memory and in virtual time: nodes, round trips, loss, gateways, and a meter at each client.
 
 pub mod gateway;
+pub mod searching;
 pub mod setup;
 mod traffic;
 
@@ -11,8 +12,8 @@ use std::time::Duration;
 
 use overlay_protocol::wire::stream::Stream;
 use overlay_protocol::{
-    Client, ClientCommand, ConnectionId, Input, LoginEvent, LoginServer, Machine, Output, ServerEvent,
-    StreamError, SuperNode, Time, UdpSocket,
+    CallEvent, Client, ClientCommand, ClientEvent, ConnectionId, Input, LoginEvent, LoginServer, Machine,
+    Output, SearchEvent, ServerEvent, StreamError, SuperNode, SuperNodeCommand, Time, UdpSocket,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
@@ -91,6 +92,12 @@ pub struct World {
     pub now: Time,
     /// What clients told: when, who, what.
     pub events: Vec<(Time, NodeId, LoginEvent)>,
+    /// What clients told of searches: when, who, what.
+    pub searches: Vec<(Time, NodeId, SearchEvent)>,
+    /// What clients told of calls.
+    pub calls: Vec<(Time, NodeId, CallEvent)>,
+    /// Voice that clients got: when, who, sequence number, content.
+    pub voices: Vec<(Time, NodeId, u32, Vec<u8>)>,
     /// What servers told.
     pub server_events: Vec<(NodeId, ServerEvent)>,
     /// Every message to or from clients, if asked for.
@@ -101,6 +108,10 @@ pub struct World {
     pub tamper: Option<Tamper>,
     /// Share of datagrams that are lost.
     pub loss: f64,
+    /// Share of datagrams that arrive twice.
+    pub duplicates: f64,
+    /// Datagrams take up to so much longer, each another time, so that they overtake each other.
+    pub reordering: Duration,
     /// Least and greatest round trip between two nodes; each pair has its own.
     pub round_trips: (Duration, Duration),
     by_address: BTreeMap<SocketAddrV4, NodeId>,
@@ -119,11 +130,16 @@ impl World {
             nodes: Vec::new(),
             now: Time::ZERO,
             events: Vec::new(),
+            searches: Vec::new(),
+            calls: Vec::new(),
+            voices: Vec::new(),
             server_events: Vec::new(),
             messages: None,
             recorded: BTreeMap::new(),
             tamper: None,
             loss: 0.0,
+            duplicates: 0.0,
+            reordering: Duration::ZERO,
             round_trips: (Duration::from_millis(30), Duration::from_millis(90)),
             by_address: BTreeMap::new(),
             flows: Vec::new(),
@@ -150,6 +166,12 @@ impl World {
         if let Some(alternate) = alternate {
             self.by_address.insert(alternate, id);
         }
+        let timer = match &role {
+            Role::Client(machine) => machine.next_timeout(),
+            Role::SuperNode(machine) => machine.next_timeout(),
+            Role::LoginServer(machine) => machine.next_timeout(),
+        };
+        let timer = timer.map(|at| at.max(self.now));
         self.nodes.push(Node {
             role,
             address,
@@ -159,8 +181,11 @@ impl World {
             closed_ports: Vec::new(),
             dead: false,
             next_accepted: 1,
-            timer: None,
+            timer,
         });
+        if let Some(at) = timer {
+            self.later(at - self.now, Happening::Timer { node: id });
+        }
         id
     }
 
@@ -169,6 +194,20 @@ impl World {
             Role::Client(client) => client,
             _ => panic!("node {node} is no client"),
         }
+    }
+
+    pub fn super_node(&self, node: NodeId) -> &SuperNode {
+        match &self.nodes[node].role {
+            Role::SuperNode(node) => node,
+            _ => panic!("node {node} is no super node"),
+        }
+    }
+
+    /// Lets so much time pass.
+    pub fn pass(&mut self, time: Duration) {
+        let until = self.now + time;
+        self.run_until(until, |_| false);
+        self.now = until;
     }
 
     pub fn command(&mut self, node: NodeId, command: ClientCommand) {
@@ -207,6 +246,16 @@ impl World {
         }
     }
 
+    /// A super node is told to leave.
+    pub fn leave(&mut self, node: NodeId) {
+        let now = self.now;
+        let Role::SuperNode(machine) = &mut self.nodes[node].role else {
+            panic!("node {node} is no super node");
+        };
+        machine.handle(now, Input::Command(SuperNodeCommand::Leave));
+        self.input(node, &Fed::Timeout);
+    }
+
     /// The events of one client.
     pub fn events_of(&self, node: NodeId) -> impl Iterator<Item = (Time, &LoginEvent)> {
         self.events.iter().filter(move |(_, who, _)| *who == node).map(|(at, _, event)| (*at, event))
@@ -225,6 +274,16 @@ impl World {
         let share = f64::from(random.next_u32()) / f64::from(u32::MAX);
         let (least, most) = self.round_trips;
         (least + most.saturating_sub(least).mul_f64(share)) / 2
+    }
+
+    /// The round trip between two nodes.
+    pub fn round_trip(&self, one: NodeId, other: NodeId) -> Duration {
+        2 * self.delay(one, other)
+    }
+
+    /// The public node at an address.
+    pub fn node_at(&self, address: SocketAddrV4) -> Option<NodeId> {
+        self.by_address.get(&address).copied()
     }
 
     fn happen(&mut self, happening: Happening) {
@@ -274,7 +333,7 @@ impl World {
         let now = self.now;
         let next = match &mut self.nodes[node].role {
             Role::Client(machine) => {
-                let command = if let Fed::Command(command) = fed { Some(*command) } else { None };
+                let command = if let Fed::Command(command) = fed { Some(command.clone()) } else { None };
                 feed(machine.as_mut(), now, fed, command)
             }
             Role::SuperNode(machine) => feed(machine.as_mut(), now, fed, None),
@@ -293,9 +352,16 @@ impl World {
     fn outputs(&mut self, node: NodeId) {
         loop {
             let output = match &mut self.nodes[node].role {
-                Role::Client(machine) => machine
-                    .poll_output()
-                    .map(|output| split(output).map_err(|event| self.events.push((self.now, node, event)))),
+                Role::Client(machine) => machine.poll_output().map(|output| {
+                    split(output).map_err(|event| match event {
+                        ClientEvent::Login(event) => self.events.push((self.now, node, event)),
+                        ClientEvent::Search(event) => self.searches.push((self.now, node, event)),
+                        ClientEvent::Call(event) => self.calls.push((self.now, node, event)),
+                        ClientEvent::Voice { sequence, voice } => {
+                            self.voices.push((self.now, node, sequence, voice));
+                        }
+                    })
+                }),
                 Role::SuperNode(machine) => machine
                     .poll_output()
                     .map(|output| split(output).map_err(|event| self.server_events.push((node, event)))),

@@ -83,17 +83,28 @@ impl Setup {
         world.add(Role::LoginServer(Box::new(server)), address, None, None);
         let peers: Vec<_> = (0..self.super_nodes).map(super_node_address).collect();
         for (index, &address) in peers.iter().enumerate() {
-            let node = SuperNode::new(SuperNodeConfig {
-                address,
-                peers: peers.clone(),
-                login_server_keys: vec![server_keys().public()],
-                seed: self.seed.wrapping_mul(1_000) + index as u64,
-                parameters: self.parameters.clone(),
-            });
-            let alternate = SocketAddrV4::new(*address.ip(), 33_035);
-            world.add(Role::SuperNode(Box::new(node)), address, Some(alternate), None);
+            self.add_super_node(&mut world, index, address, peers.clone());
         }
         world
+    }
+
+    /// Adds a super node that knows `peers`.
+    pub fn add_super_node(
+        &self,
+        world: &mut World,
+        index: usize,
+        address: SocketAddrV4,
+        peers: Vec<SocketAddrV4>,
+    ) -> NodeId {
+        let node = SuperNode::new(SuperNodeConfig {
+            address,
+            peers,
+            login_server_keys: vec![server_keys().public()],
+            seed: self.seed.wrapping_mul(1_000) + index as u64,
+            parameters: self.parameters.clone(),
+        });
+        let alternate = SocketAddrV4::new(*address.ip(), 33_035);
+        world.add(Role::SuperNode(Box::new(node)), address, Some(alternate), None)
     }
 
     /// What a client called `user` is told.

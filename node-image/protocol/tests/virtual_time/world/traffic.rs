@@ -16,7 +16,7 @@ use super::{Action, Fed, Flow, Happening, NodeId, Role, Sighting, World};
 impl World {
     pub(super) fn act(&mut self, node: NodeId, action: Action) {
         match action {
-            Action::Datagram(socket, to, data) => self.send_datagram(node, socket, to, data),
+            Action::Datagram(socket, to, data) => self.send_datagram(node, socket, to, &data),
             Action::Connect(connection, to) => self.connect(node, connection, to),
             Action::Send(connection, data) => self.send(node, connection, data),
             Action::Close(connection) => {
@@ -30,7 +30,7 @@ impl World {
         }
     }
 
-    fn send_datagram(&mut self, node: NodeId, socket: UdpSocket, to: SocketAddrV4, data: Vec<u8>) {
+    fn send_datagram(&mut self, node: NodeId, socket: UdpSocket, to: SocketAddrV4, data: &[u8]) {
         let sender = &mut self.nodes[node];
         sender.meter.udp_out += data.len();
         let own = match socket {
@@ -41,13 +41,26 @@ impl World {
             None => Some(own),
             Some(gateway) => gateway.udp_out(to),
         };
-        self.note_datagram(node, "->", to, &data);
+        self.note_datagram(node, "->", to, data);
         let lost = f64::from(self.random.next_u32()) < self.loss * f64::from(u32::MAX);
         if let (Some(from), false) = (source, lost) {
             let receiver = self.owner(to).unwrap_or(node);
             let delay = self.delay(node, receiver);
-            self.later(delay, Happening::Datagram { to, from, data });
+            let copies = if self.share() < self.duplicates { 2 } else { 1 };
+            for _ in 0..copies {
+                let late = if self.reordering.is_zero() { 0.0 } else { self.share() };
+                let delay = delay + self.reordering.mul_f64(late);
+                self.later(delay, Happening::Datagram { to, from, data: data.to_vec() });
+            }
         }
+    }
+
+    /// A random number from 0 to 1; none is drawn where it makes no difference.
+    fn share(&mut self) -> f64 {
+        if self.duplicates == 0.0 && self.reordering.is_zero() {
+            return 1.0;
+        }
+        f64::from(self.random.next_u32()) / f64::from(u32::MAX)
     }
 
     /// The node at an address, or the one behind the gateway with that address.

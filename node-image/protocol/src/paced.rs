@@ -3,12 +3,13 @@
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use super::core::Core;
+use rand_core::RngCore;
+
 use crate::machine::Time;
 
 /// How a question is asked.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     /// Time between the first questions to two nodes.
     pub interval: Duration,
     /// Time until a question counts as unanswered and is repeated or given up.
@@ -26,6 +27,12 @@ struct Question {
     state: State,
 }
 
+impl Question {
+    fn is_answered_by(&self, from: SocketAddrV4, transaction: u32) -> bool {
+        self.state == State::Open && self.to == from && self.transaction == transaction
+    }
+}
+
 #[derive(Debug, PartialEq, Eq)]
 enum State {
     Waiting,
@@ -36,7 +43,7 @@ enum State {
 
 /// The questions and where they stand.
 #[derive(Debug)]
-pub(super) struct Paced {
+pub(crate) struct Paced {
     pace: Pace,
     questions: Vec<Question>,
     next_start: Time,
@@ -44,18 +51,23 @@ pub(super) struct Paced {
 
 impl Paced {
     /// Asks `nodes` in order, from now on.
-    pub fn new(core: &mut Core, nodes: impl IntoIterator<Item = SocketAddrV4>, pace: Pace) -> Self {
+    pub fn new(
+        now: Time,
+        random: &mut impl RngCore,
+        nodes: impl IntoIterator<Item = SocketAddrV4>,
+        pace: Pace,
+    ) -> Self {
         let questions = nodes
             .into_iter()
             .map(|to| Question {
                 to,
-                transaction: core.transaction(),
+                transaction: random.next_u32(),
                 tries: 0,
-                asked: core.now,
+                asked: now,
                 state: State::Waiting,
             })
             .collect();
-        Self { pace, questions, next_start: core.now }
+        Self { pace, questions, next_start: now }
     }
 
     /// The questions to send now: to whom, and with which transaction.
@@ -82,12 +94,16 @@ impl Paced {
         due
     }
 
+    /// True if this answers an open question.
+    pub fn awaits(&self, from: SocketAddrV4, transaction: u32) -> bool {
+        self.questions.iter().any(|question| question.is_answered_by(from, transaction))
+    }
+
     /// Takes an answer, and says how long it took since the node was last asked; `None` if it answers no
     /// open question.
     pub fn answer(&mut self, now: Time, from: SocketAddrV4, transaction: u32) -> Option<Duration> {
-        let question = self.questions.iter_mut().find(|question| {
-            question.state == State::Open && question.to == from && question.transaction == transaction
-        })?;
+        let question =
+            self.questions.iter_mut().find(|question| question.is_answered_by(from, transaction))?;
         question.state = State::Answered;
         Some(now - question.asked)
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Recent<K, V> {
+pub(crate) struct Recent<K, V> {
     entries: BTreeMap<K, (u64, V)>,
     order: BTreeMap<u64, K>,
     entered: u64,
@@ -38,6 +38,12 @@ impl<K: Ord + Clone, V> Recent<K, V> {
         self.entries.get_mut(key).map(|(_, value)| value)
     }
 
+    pub fn remove(&mut self, key: &K) -> Option<V> {
+        let (entered, value) = self.entries.remove(key)?;
+        self.order.remove(&entered);
+        Some(value)
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.entries.iter().map(|(key, (_, value))| (key, value))
     }
@@ -60,5 +66,7 @@ mod tests {
         recent.enter("c", 4);
         assert_eq!((recent.get(&"a"), recent.get(&"b"), recent.get(&"c")), (Some(&3), None, Some(&4)));
         assert_eq!((recent.len(), recent.order.len()), (2, 2));
+        assert_eq!((recent.remove(&"a"), recent.remove(&"a")), (Some(3), None));
+        assert_eq!((recent.len(), recent.order.len()), (1, 1));
     }
 }

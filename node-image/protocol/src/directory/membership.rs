@@ -1,0 +1,343 @@
+//! Which super nodes there are, and which of them live: learnt by gossip (in the manner of SWIM, Das, Gupta and
+//! Motivala, 2002).
+//!
+//! 1. Each `gossip_interval` a super node asks another one, chosen at random, and tells it of up to
+//!    `gossip_members` others; the answer does the same. What changed last is told first.
+//! 2. Who does not answer in `directory_tries`, `directory_retransmit_interval` apart, is taken for dead, and
+//!    that is told on.
+//! 3. Who hears of its own death raises its incarnation and says so at once: of two words on one super node the
+//!    one with the higher incarnation counts, and of these the one that says dead.
+//! 4. An address that is new is asked itself before it is believed.
+//! 5. One question in eight goes to a dead one, so that two halves of a network find each other again.
+//!
+//! 6. Who **leaves** tells of its own death itself, and takes part no more: nobody has to find out by rule 2.
+//!
+//! The view holds `directory_members` at the most; a dead one makes room for one that answers.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
+use std::time::Duration;
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::RngCore;
+
+use crate::login::below;
+use crate::machine::Time;
+use crate::parameters::Parameters;
+use crate::wire::List;
+use crate::wire::datagram::Datagram;
+use crate::wire::directory::{Life, MOST_MEMBERS, Member};
+
+/// Questions that may be open at a time; what is new beyond that is heard of again.
+const MOST_QUESTIONS: usize = 64;
+/// How often a change is told before it is as good as old.
+const TELLINGS: u32 = 12;
+/// How many are told by a super node that leaves; the others hear of it from these.
+const TOLD_OF_LEAVING: usize = 64;
+/// One question in so many goes to a dead super node.
+const DEAD_ROUNDS: u32 = 8;
+
+#[derive(Debug)]
+struct Known {
+    incarnation: u32,
+    life: Life,
+    /// How often its last change was told.
+    told: u32,
+}
+
+#[derive(Debug)]
+struct Question {
+    to: SocketAddrV4,
+    transaction: u32,
+    tries: usize,
+    due: Time,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Membership {
+    own: SocketAddrV4,
+    incarnation: u32,
+    known: BTreeMap<SocketAddrV4, Known>,
+    questions: Vec<Question>,
+    next_round: Option<Time>,
+    rounds: u32,
+    left: bool,
+    /// Who came to life or died since this was last taken.
+    changes: Vec<(SocketAddrV4, Life)>,
+    outputs: Vec<(SocketAddrV4, Datagram)>,
+    interval: Duration,
+    patience: Duration,
+    tries: usize,
+    told_at_once: usize,
+    limit: usize,
+}
+
+impl Membership {
+    /// Takes `peers` for alive.
+    pub fn new(
+        own: SocketAddrV4,
+        peers: impl IntoIterator<Item = SocketAddrV4>,
+        parameters: &Parameters,
+    ) -> Self {
+        let limit = parameters.directory_members.get();
+        let known = |address| (address, Known { incarnation: 0, life: Life::Alive, told: TELLINGS });
+        Self {
+            own,
+            incarnation: 0,
+            known: peers.into_iter().filter(|peer| *peer != own).take(limit).map(known).collect(),
+            questions: Vec::new(),
+            next_round: None,
+            rounds: 0,
+            left: false,
+            changes: Vec::new(),
+            outputs: Vec::new(),
+            interval: parameters.gossip_interval.duration(),
+            patience: parameters.directory_retransmit_interval.duration(),
+            tries: parameters.directory_tries.get(),
+            told_at_once: parameters.gossip_members.get(),
+            limit,
+        }
+    }
+
+    /// True for this super node and those that live.
+    pub fn is_alive(&self, node: SocketAddrV4) -> bool {
+        node == self.own || self.known.get(&node).is_some_and(|known| known.life == Life::Alive)
+    }
+
+    /// True for a super node that did not answer, or of which that was told.
+    pub fn is_dead(&self, node: SocketAddrV4) -> bool {
+        self.known.get(&node).is_some_and(|known| known.life == Life::Dead)
+    }
+
+    /// True for a super node that was met, dead or alive.
+    pub fn is_known(&self, node: SocketAddrV4) -> bool {
+        self.known.contains_key(&node)
+    }
+
+    /// The others that live.
+    pub fn alive(&self) -> impl Iterator<Item = SocketAddrV4> + '_ {
+        self.known.iter().filter(|(_, known)| known.life == Life::Alive).map(|(&address, _)| address)
+    }
+
+    /// How many others live, and how many are known to be dead.
+    pub fn count(&self) -> (usize, usize) {
+        let alive = self.alive().count();
+        (alive, self.known.len() - alive)
+    }
+
+    /// Who came to life or died since the last call.
+    pub fn take_changes(&mut self) -> Vec<(SocketAddrV4, Life)> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// What is to be sent.
+    pub fn take_outputs(&mut self) -> Vec<(SocketAddrV4, Datagram)> {
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// Rule 6.
+    pub fn leave(&mut self, random: &mut ChaCha20Rng) {
+        self.left = true;
+        self.questions.clear();
+        let mut nodes: Vec<_> = self.alive().collect();
+        let death = Member { address: self.own, incarnation: self.incarnation, life: Life::Dead };
+        for _ in 0..nodes.len().min(TOLD_OF_LEAVING) {
+            let to = nodes.swap_remove(below(random, nodes.len()));
+            let (transaction, members) = (random.next_u32(), List::new([death]));
+            let incarnation = self.incarnation;
+            self.outputs.push((to, Datagram::Gossip { transaction, incarnation, members }));
+        }
+    }
+
+    /// Asks who is due to be asked, and gives up who did not answer.
+    pub fn advance(&mut self, now: Time, random: &mut ChaCha20Rng) {
+        if self.left {
+            return;
+        }
+        self.repeat(now, random);
+        // The first round is at a random moment, so that not all super nodes ask at once.
+        let interval = self.interval;
+        let at = *self.next_round.get_or_insert_with(|| {
+            now + interval.mul_f64(f64::from(random.next_u32()) / f64::from(u32::MAX))
+        });
+        if now >= at {
+            self.next_round = Some(now + self.interval);
+            self.rounds = self.rounds.wrapping_add(1);
+            let wanted = if self.rounds.is_multiple_of(DEAD_ROUNDS) { Life::Dead } else { Life::Alive };
+            if let Some(to) = self.one_of(wanted, random) {
+                self.ask(now, to, random);
+            }
+        }
+    }
+
+    fn one_of(&self, wanted: Life, random: &mut ChaCha20Rng) -> Option<SocketAddrV4> {
+        let of = |life| self.known.iter().filter(move |(_, known)| known.life == life).map(|(&node, _)| node);
+        let mut nodes: Vec<_> = of(wanted).collect();
+        if nodes.is_empty() {
+            nodes = of(Life::Alive).collect();
+        }
+        if nodes.is_empty() { None } else { Some(nodes[below(random, nodes.len())]) }
+    }
+
+    fn ask(&mut self, now: Time, to: SocketAddrV4, random: &mut ChaCha20Rng) {
+        if self.questions.len() < MOST_QUESTIONS && !self.questions.iter().any(|question| question.to == to) {
+            let transaction = random.next_u32();
+            self.questions.push(Question { to, transaction, tries: 1, due: now + self.patience });
+            self.send_gossip(to, transaction, random);
+        }
+    }
+
+    fn send_gossip(&mut self, to: SocketAddrV4, transaction: u32, random: &mut ChaCha20Rng) {
+        let members = self.news_for(to, random);
+        let incarnation = self.incarnation;
+        self.outputs.push((to, Datagram::Gossip { transaction, incarnation, members }));
+    }
+
+    fn repeat(&mut self, now: Time, random: &mut ChaCha20Rng) {
+        let mut silent = Vec::new();
+        let mut again = Vec::new();
+        for question in self.questions.iter_mut().filter(|question| now >= question.due) {
+            if question.tries >= self.tries {
+                silent.push(question.to);
+            } else {
+                question.tries += 1;
+                question.due = now + self.patience;
+                again.push((question.to, question.transaction));
+            }
+        }
+        self.questions.retain(|question| !silent.contains(&question.to));
+        for (to, transaction) in again {
+            self.send_gossip(to, transaction, random);
+        }
+        for node in silent {
+            if let Some(known) = self.known.get_mut(&node)
+                && known.life == Life::Alive
+            {
+                (known.life, known.told) = (Life::Dead, 0);
+                self.changes.push((node, Life::Dead));
+            }
+        }
+    }
+
+    /// Takes a question; the answer is among the outputs.
+    pub fn asked(
+        &mut self,
+        now: Time,
+        from: SocketAddrV4,
+        transaction: u32,
+        incarnation: u32,
+        members: &[Member],
+        random: &mut ChaCha20Rng,
+    ) {
+        if self.left {
+            return;
+        }
+        self.hear(now, from, incarnation, members, random);
+        let members = self.news_for(from, random);
+        let incarnation = self.incarnation;
+        self.outputs.push((from, Datagram::GossipAnswer { transaction, incarnation, members }));
+    }
+
+    /// Takes an answer; ignored if nothing was asked.
+    pub fn answered(
+        &mut self,
+        now: Time,
+        from: SocketAddrV4,
+        transaction: u32,
+        incarnation: u32,
+        members: &[Member],
+        random: &mut ChaCha20Rng,
+    ) {
+        let place = self
+            .questions
+            .iter()
+            .position(|question| question.to == from && question.transaction == transaction);
+        let Some(place) = place else { return };
+        self.questions.swap_remove(place);
+        if !self.known.contains_key(&from) {
+            self.enter(from, incarnation);
+        }
+        self.hear(now, from, incarnation, members, random);
+    }
+
+    /// A new one answered.
+    fn enter(&mut self, node: SocketAddrV4, incarnation: u32) {
+        if self.known.len() >= self.limit {
+            let dead = self.known.iter().find(|(_, known)| known.life == Life::Dead).map(|(&node, _)| node);
+            let Some(dead) = dead else { return };
+            self.known.remove(&dead);
+        }
+        self.known.insert(node, Known { incarnation, life: Life::Alive, told: 0 });
+        self.changes.push((node, Life::Alive));
+    }
+
+    /// Takes what `from` says of itself and of others. Only who is known is believed of others.
+    fn hear(
+        &mut self,
+        now: Time,
+        from: SocketAddrV4,
+        incarnation: u32,
+        members: &[Member],
+        random: &mut ChaCha20Rng,
+    ) {
+        self.learn(now, Member { address: from, incarnation, life: Life::Alive }, random);
+        if !self.known.contains_key(&from) {
+            return;
+        }
+        let mut slandered = false;
+        for &member in members {
+            if member.address != self.own {
+                self.learn(now, member, random);
+            } else if member.life == Life::Dead && member.incarnation >= self.incarnation {
+                self.incarnation = member.incarnation.saturating_add(1);
+                slandered = true;
+            }
+        }
+        if slandered {
+            self.ask(now, from, random);
+        }
+    }
+
+    fn learn(&mut self, now: Time, member: Member, random: &mut ChaCha20Rng) {
+        match self.known.get_mut(&member.address) {
+            Some(known) if (member.incarnation, member.life) > (known.incarnation, known.life) => {
+                if member.life != known.life {
+                    self.changes.push((member.address, member.life));
+                }
+                *known = Known { incarnation: member.incarnation, life: member.life, told: 0 };
+            }
+            None if member.life == Life::Alive => self.ask(now, member.address, random),
+            _ => {}
+        }
+    }
+
+    /// What to tell `to`: its own death first, then the latest changes, then others at random.
+    fn news_for(&mut self, to: SocketAddrV4, random: &mut ChaCha20Rng) -> List<Member, MOST_MEMBERS> {
+        let mut order: Vec<_> = self
+            .known
+            .iter()
+            .filter(|&(&node, known)| node != to || known.life == Life::Dead)
+            .map(|(&node, known)| (node != to, known.told.min(TELLINGS), random.next_u32(), node))
+            .collect();
+        order.sort_unstable();
+        order.truncate(self.told_at_once.min(MOST_MEMBERS));
+        let mut members = Vec::new();
+        for (.., address) in order {
+            if let Some(known) = self.known.get_mut(&address) {
+                known.told = known.told.saturating_add(1);
+                members.push(Member { address, incarnation: known.incarnation, life: known.life });
+            }
+        }
+        List::new(members)
+    }
+
+    pub fn next_timeout(&self) -> Option<Time> {
+        if self.left {
+            return None;
+        }
+        // Nobody else begins.
+        let round = self.next_round.unwrap_or(Time::ZERO);
+        self.questions.iter().map(|question| question.due).chain([round]).min()
+    }
+}
