@@ -6,20 +6,32 @@
 //! | `GET /v1/status` | | [`Status`] |
 //! | `POST /v1/login` | [`LoginRequest`] | a stream of NDJSON lines, each an [`EventLine`], as it happens; ends after [`LoginEvent::Finished`] or [`LoginEvent::Failed`] |
 //! | `POST /v1/logout` | | 204; the client's sockets are closed and its state is forgotten |
+//! | `POST /v1/search` | [`SearchRequest`] | a stream of NDJSON lines, each a [`SearchLine`], as it happens; ends after [`SearchEvent::Found`], [`SearchEvent::Unknown`] or [`SearchEvent::Failed`] |
 //! | `POST /v1/users` | [`UserRecord`] | 204; login server only: enters a user as if registered earlier |
+//! | `POST /v1/call` | [`CallRequest`] | a stream of NDJSON lines, each a [`CallLine`], as it happens; ends after [`CallEvent::Ended`] |
+//! | `POST /v1/await-call` | [`AwaitCallRequest`] | the same for the next call that comes in; the first line is [`CallEvent::Incoming`] or [`CallEvent::TurnedAway`] |
+//! | `POST /v1/answer` | | 204; takes the call that rings |
+//! | `POST /v1/hang-up` | | 204; refuses the call that rings, cancels the own one, or hangs up |
+//! | `POST /v1/age` | [`AgeRequest`] | 204; super node only: makes what it holds of a user older, since nobody waits 72 hours |
+//! | `POST /v1/forget-results` | | 204; super node only: forgets the results of earlier searches |
 //!
 //! A refused call answers with a [`Problem`]: 400 for a body that makes no sense, 404 for a call that does
-//! not exist, 409 for a node of another role and for a login while one is in progress, 413 for a body over
-//! 128 KiB, 500 when the node has no port to use. The content type of a body does not matter.
+//! not exist, 409 for a node of another role, for a login while one is in progress, and for a search without a
+//! login or for a user who is being searched for already, 413 for a body over 128 KiB, 500 when the node has no port to use. The content type of a body does not matter.
 //!
 //! A login after a login that is complete logs out first. A login whose answer is not read to its end
 //! (the caller has gone) is cancelled. After the last line the client stays logged in until a logout.
 //!
 //! The socket appears in the directory when the node is ready to be called, not before.
 
+pub mod restart;
+
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-pub use overlay_protocol::{LoginEvent, LoginFailure, LoginSummary, NatVerdict};
+pub use overlay_protocol::{
+    CallEnd, CallEvent, CallSummary, DirectoryStatus, FoundUser, LoginEvent, LoginFailure, LoginSummary,
+    NatVerdict, RecordSource, SearchEvent, SearchFailure, SearchSummary,
+};
 
 use overlay_protocol::Parameters;
 use serde::{Deserialize, Serialize};
@@ -127,6 +139,115 @@ pub struct EventLine {
     pub event: LoginEvent,
 }
 
+/// Asks a client that is logged in to search for a user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SearchRequest {
+    /// User name.
+    pub user: String,
+}
+
+/// One line of the answer to a search.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SearchLine {
+    /// Milliseconds since the search command, by the node's clock. See [`EventLine::at_ms`].
+    pub at_ms: f64,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: SearchEvent,
+}
+
+/// Asks a client that is logged in to call a user.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallRequest {
+    /// User name.
+    pub user: String,
+    /// How long to talk, from the answer to hanging up, in milliseconds; none: until somebody hangs up.
+    #[serde(default)]
+    pub talk_ms: Option<u64>,
+    /// What is said, and where what is heard goes.
+    #[serde(flatten)]
+    pub sound: SoundFiles,
+}
+
+/// Asks a client that is logged in to wait for a call.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AwaitCallRequest {
+    /// Take the call so many milliseconds after it began to ring; none: leave that to `POST /v1/answer`.
+    #[serde(default)]
+    pub answer_after_ms: Option<u64>,
+    /// What is said, and where what is heard goes.
+    #[serde(flatten)]
+    pub sound: SoundFiles,
+}
+
+/// WAV files in the node's directory: 16 kHz, one channel, 16 bits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SoundFiles {
+    /// Name of the file that is said, over and over; none: the built-in speech sample.
+    #[serde(default)]
+    pub said: Option<String>,
+    /// Name of the file that what is heard is written to; none: it is not written.
+    #[serde(default)]
+    pub heard: Option<String>,
+}
+
+/// One line of the answer to a call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallLine {
+    /// Milliseconds since the command, by the node's clock. See [`EventLine::at_ms`].
+    pub at_ms: f64,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: CallEvent,
+    /// With the last line of a call that was answered: what became of the voice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voice: Option<VoiceSummary>,
+}
+
+/// What became of the voice at one end. Only the node knows it: it happens behind the network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct VoiceSummary {
+    /// Packets that were coded and sent.
+    pub said: u64,
+    /// Packets that were played.
+    pub played: u64,
+    /// Packets that were not there when their time came, and whose sound was made up.
+    pub lost: u64,
+    /// Of these, packets that came later.
+    pub late: u64,
+    /// Packets that came twice.
+    pub duplicates: u64,
+    /// Times that the jitter buffer grew by one packet.
+    pub stretched: u64,
+    /// Packets that were left out to shorten the jitter buffer.
+    pub skipped: u64,
+    /// How long a played packet waited in the jitter buffer on average, in milliseconds.
+    pub buffer_ms: f64,
+    /// What a packet plays for, in milliseconds: it is sent when its last sound is there.
+    pub packet_ms: f64,
+    /// Sound that the coder holds back on top, in milliseconds.
+    pub look_ahead_ms: f64,
+    /// How much longer bursts of loss were than at random, 1 and up.
+    pub burst_ratio: f64,
+    /// The longest time by which this program came too late to send or play a packet, in milliseconds: its machine
+    /// had other things to do. No network is to blame for it.
+    #[serde(default)]
+    pub machine_late_ms: f64,
+}
+
+/// Makes what the super nodes of a container hold of a user older.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgeRequest {
+    /// The user.
+    pub user: String,
+    /// Seconds.
+    pub by_s: u32,
+}
+
 /// A user of the login server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -163,6 +284,21 @@ pub struct InstanceStatus {
     pub records: usize,
     /// TCP ports that it listens on: its own, and of 80 and 443 those that it could bind.
     pub tcp_ports: Vec<u16>,
+    /// Client that is logged in only: `none`, `calling`, `ringing` or `active`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<String>,
+    /// Super node only: calls that it relays media for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relayed_calls: Option<usize>,
+    /// Client that is logged in only: the super node in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub super_node: Option<SocketAddrV4>,
+    /// Super node only: its address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<SocketAddrV4>,
+    /// Super node only: its part of the directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<DirectoryStatus>,
 }
 
 /// Why a call was refused.

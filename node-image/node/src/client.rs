@@ -1,20 +1,32 @@
 //! A client's node: one login at a time, each with a fresh machine and fresh sockets.
 
+mod call;
+mod search;
+mod talk;
+mod voice;
+
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket as StdUdpSocket};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use axum::body::Bytes;
 use futures_util::Stream;
 use overlay_control::{EventLine, InstanceStatus, LoginEvent, LoginFailure, LoginRequest};
-use overlay_protocol::{Client, ClientCommand, ClientConfig, Password, Time, UserName, installation_port};
+use overlay_protocol::{
+    Client, ClientCommand, ClientConfig, ClientEvent, Password, Time, UserName, installation_port,
+};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use self::call::Talks;
+pub use self::call::{CallLines, CallRefused};
+use self::search::Readers;
+pub use self::search::{SearchLines, SearchRefused};
 use crate::config::ClientSetup;
 use crate::driver::{BindError, Bindings, Driver, Handle, Sockets};
 
@@ -57,12 +69,16 @@ struct Session {
     handle: Handle<Client>,
     task: JoinHandle<()>,
     tcp_ports: Vec<u16>,
+    /// The machine's moment zero.
+    epoch: Instant,
 }
 
 /// What the session's task, its machine's events and the reader of these have in common.
 #[derive(Debug)]
 struct Shared {
     phase: Mutex<Phase>,
+    searches: Readers,
+    talks: Talks,
     stop: Notify,
 }
 
@@ -86,8 +102,18 @@ impl Shared {
         matches!(*self.phase(), Phase::LoggingIn(_))
     }
 
-    /// Passes on what the machine tells, and follows it.
-    fn tell(&self, at: Time, event: LoginEvent) {
+    /// Passes on what the machine tells.
+    fn tell(&self, at: Time, event: ClientEvent) {
+        match event {
+            ClientEvent::Login(event) => self.tell_of_login(at, event),
+            ClientEvent::Search(event) => self.searches.tell(at, event),
+            ClientEvent::Call(event) => self.talks.tell(at, event),
+            ClientEvent::Voice { sequence, voice } => self.talks.voice(at, sequence, voice),
+        }
+    }
+
+    /// Passes it on, and follows it.
+    fn tell_of_login(&self, at: Time, event: LoginEvent) {
         log(&event);
         let mut phase = self.phase();
         let next = match &event {
@@ -100,7 +126,7 @@ impl Shared {
         };
         if let Phase::LoggingIn(lines) = &*phase {
             // Nobody reads it any more: the login is being cancelled.
-            let _ = lines.send(EventLine { at_ms: milliseconds(at), event });
+            let _ = lines.send(EventLine { at_ms: milliseconds(at.since_epoch()), event });
         }
         if let Some(next) = next {
             *phase = next;
@@ -109,8 +135,8 @@ impl Shared {
 }
 
 /// Milliseconds with three decimals, so that a line stays short.
-fn milliseconds(at: Time) -> f64 {
-    at.since_epoch().as_micros() as f64 / 1e3
+fn milliseconds(since: Duration) -> f64 {
+    since.as_micros() as f64 / 1e3
 }
 
 fn log(event: &LoginEvent) {
@@ -162,12 +188,23 @@ impl ClientNode {
             connections: 0,
             records: 0,
             tcp_ports: Vec::new(),
+            call: None,
+            relayed_calls: None,
+            super_node: None,
+            address: None,
+            directory: None,
         };
         if let Some(session) = &*self.session.lock().await
             && !matches!(*session.shared.phase(), Phase::Ending)
-            && let Ok((state, connections)) =
-                session.handle.inspect(|client, connections| (client.state(), connections)).await
+            && let Ok((state, connections, super_node, call)) = session
+                .handle
+                .inspect(|client, connections| {
+                    (client.state(), connections, client.super_node(), client.call_state())
+                })
+                .await
         {
+            status.super_node = super_node;
+            status.call = (state == "logged-in").then(|| call.to_owned());
             status.state = state.to_owned();
             status.connections = connections;
             status.tcp_ports.clone_from(&session.tcp_ports);
@@ -242,13 +279,18 @@ impl Session {
     fn start(config: ClientConfig, sockets: Sockets, epoch: Instant) -> (Self, LoginLines) {
         info!(user = %config.user, port = config.listen_port, seed = config.seed, "login begins");
         let (sender, lines) = unbounded_channel();
-        let shared = Arc::new(Shared { phase: Mutex::new(Phase::LoggingIn(sender)), stop: Notify::new() });
+        let shared = Arc::new(Shared {
+            phase: Mutex::new(Phase::LoggingIn(sender)),
+            searches: Readers::default(),
+            talks: Talks::default(),
+            stop: Notify::new(),
+        });
         let tcp_ports = sockets.tcp_ports();
         let teller = Arc::clone(&shared);
         let on_event = move |at, event| teller.tell(at, event);
         let (driver, handle) = Driver::new(Client::new(config), sockets, epoch, on_event);
         let task = tokio::spawn(session(driver.run(), handle.clone(), Arc::clone(&shared), epoch));
-        (Self { shared: Arc::clone(&shared), handle, task, tcp_ports }, LoginLines { lines, shared })
+        (Self { shared: Arc::clone(&shared), handle, task, tcp_ports, epoch }, LoginLines { lines, shared })
     }
 
     /// Ends the session and waits until its ports are free.
@@ -284,9 +326,11 @@ async fn session(
     };
     if shared.in_progress() {
         let now = Time::from_epoch(epoch.elapsed());
-        shared.tell(now, LoginEvent::Failed { reason, detail });
+        shared.tell_of_login(now, LoginEvent::Failed { reason, detail });
     }
     *shared.phase() = Phase::Ending;
+    shared.searches.close();
+    shared.talks.close();
     info!("session ends; its ports are free");
 }
 

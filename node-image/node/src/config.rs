@@ -27,7 +27,7 @@ pub struct Setup {
 #[derive(Debug)]
 pub enum Kind {
     /// A client.
-    Client(ClientSetup),
+    Client(Box<ClientSetup>),
     /// One or more super nodes, each with its name.
     SuperNodes(Vec<(String, SuperNodeConfig)>),
     /// A login server, with its name.
@@ -39,6 +39,8 @@ pub enum Kind {
 pub struct ClientSetup {
     /// Name in the topology.
     pub name: String,
+    /// The node's directory, which sound files are read from and written to.
+    pub directory: PathBuf,
     /// Address that it binds.
     pub address: Ipv4Addr,
     /// Its port; 0 where each login's seed gives one.
@@ -89,7 +91,11 @@ impl Setup {
     /// Reads and checks the configuration in a node's directory.
     pub fn read(directory: &Path) -> Result<Self, ConfigError> {
         let file = directory.join(CONFIG_FILE);
-        Self::read_file(&file).map_err(|fault| ConfigError { file, fault })
+        let mut setup = Self::read_file(&file).map_err(|fault| ConfigError { file, fault })?;
+        if let Kind::Client(client) = &mut setup.kind {
+            directory.clone_into(&mut client.directory);
+        }
+        Ok(setup)
     }
 
     fn read_file(file: &Path) -> Result<Self, Fault> {
@@ -100,7 +106,7 @@ impl Setup {
     fn new(mut config: NodeConfig) -> Result<Self, Fault> {
         let private_key = config.private_key.take().map(Zeroizing::new);
         let kind = match config.role {
-            Role::Client => Kind::Client(client(&config)?),
+            Role::Client => Kind::Client(Box::new(client(&config)?)),
             Role::SuperNode => Kind::SuperNodes(super_nodes(&config)?),
             Role::LoginServer => {
                 let (name, server) = login_server(&config, private_key)?;
@@ -115,6 +121,7 @@ fn client(config: &NodeConfig) -> Result<ClientSetup, Fault> {
     let instance = only_instance(config, "client")?;
     Ok(ClientSetup {
         name: instance.name.clone(),
+        directory: PathBuf::new(),
         address: instance.address,
         port: instance.port,
         login_servers: login_servers(config, "client")?,

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::BytesRejection;
@@ -13,14 +14,18 @@ use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use overlay_control::{LoginRequest, Problem, Role, SOCKET_FILE, Status, UserRecord};
-use overlay_protocol::{LoginServerCommand, Password, UserName};
+use overlay_control::{
+    AgeRequest, AwaitCallRequest, CallRequest, LoginRequest, Problem, Role, SOCKET_FILE, SearchRequest,
+    Status, UserRecord,
+};
+use overlay_protocol::{LoginServerCommand, Password, SuperNode, SuperNodeCommand, UserName};
 use serde::de::DeserializeOwned;
 use tokio::net::UnixListener;
 
-use crate::client::{ClientNode, LoginRefused};
+use crate::client::{CallRefused, ClientNode, LoginRefused, SearchRefused};
 use crate::driver::Stopped;
 use crate::node::{Node, Running};
+use crate::server::Server;
 
 /// The longest body of a call. A login with a full host cache and a thousand buddies has half of it.
 const BODY_LIMIT: usize = 128 * 1024;
@@ -66,7 +71,14 @@ fn router(node: Arc<Node>) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/login", post(login))
         .route("/v1/logout", post(logout))
+        .route("/v1/search", post(search))
+        .route("/v1/call", post(call))
+        .route("/v1/await-call", post(await_call))
+        .route("/v1/answer", post(answer))
+        .route("/v1/hang-up", post(hang_up))
         .route("/v1/users", post(users))
+        .route("/v1/age", post(age))
+        .route("/v1/forget-results", post(forget_results))
         .fallback(no_such_call)
         .method_not_allowed_fallback(no_such_call)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
@@ -93,6 +105,72 @@ async fn logout(State(node): State<Arc<Node>>) -> Result<StatusCode, Refusal> {
     Ok(StatusCode::NO_CONTENT)
 }
 
+async fn search(
+    State(node): State<Arc<Node>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Refusal> {
+    let client = client(&node)?;
+    let SearchRequest { user } = parse(body)?;
+    let user = UserName::new(&user).map_err(|fault| Refusal::new(StatusCode::BAD_REQUEST, &fault))?;
+    let lines = client.search(user).await?;
+    let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
+    Ok((kind, Body::from_stream(lines)).into_response())
+}
+
+async fn call(
+    State(node): State<Arc<Node>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Refusal> {
+    let client = client(&node)?;
+    let request: CallRequest = parse(body)?;
+    let user = UserName::new(&request.user).map_err(|fault| Refusal::new(StatusCode::BAD_REQUEST, &fault))?;
+    let lines = client.call(user, request.talk_ms, request.sound).await?;
+    let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
+    Ok((kind, Body::from_stream(lines)).into_response())
+}
+
+async fn await_call(
+    State(node): State<Arc<Node>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Refusal> {
+    let client = client(&node)?;
+    let request: AwaitCallRequest = parse(body)?;
+    let lines = client.await_call(request.answer_after_ms, request.sound).await?;
+    let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
+    Ok((kind, Body::from_stream(lines)).into_response())
+}
+
+async fn answer(State(node): State<Arc<Node>>) -> Result<StatusCode, Refusal> {
+    client(&node)?.answer().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn hang_up(State(node): State<Arc<Node>>) -> Result<StatusCode, Refusal> {
+    client(&node)?.hang_up().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn age(
+    State(node): State<Arc<Node>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<StatusCode, Refusal> {
+    let servers = super_nodes(&node)?;
+    let AgeRequest { user, by_s } = parse(body)?;
+    let user = UserName::new(&user).map_err(|fault| Refusal::new(StatusCode::BAD_REQUEST, &fault))?;
+    let by = Duration::from_secs(by_s.into());
+    for server in servers {
+        server.command(SuperNodeCommand::AgeRecord { user: user.clone(), by }).await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn forget_results(State(node): State<Arc<Node>>) -> Result<StatusCode, Refusal> {
+    for server in super_nodes(&node)? {
+        server.command(SuperNodeCommand::ForgetResults).await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
 async fn users(
     State(node): State<Arc<Node>>,
     body: Result<Bytes, BytesRejection>,
@@ -108,8 +186,8 @@ async fn users(
 
 async fn no_such_call(method: Method, uri: Uri, State(_): State<Arc<Node>>) -> Refusal {
     let text = format!(
-        "there is no call {method} {}; the calls are GET /v1/status, POST /v1/login, POST /v1/logout and \
-         POST /v1/users",
+        "there is no call {method} {}; the calls are GET /v1/status and POST /v1/login, /v1/logout, /v1/search, \
+         /v1/call, /v1/await-call, /v1/answer, /v1/hang-up, /v1/users, /v1/age and /v1/forget-results",
         uri.path()
     );
     Refusal::new(StatusCode::NOT_FOUND, &text)
@@ -119,6 +197,13 @@ fn client(node: &Node) -> Result<&ClientNode, Refusal> {
     match &node.running {
         Running::Client(client) => Ok(client),
         _ => Err(wrong_role(node, "a client")),
+    }
+}
+
+fn super_nodes(node: &Node) -> Result<&[Server<SuperNode>], Refusal> {
+    match &node.running {
+        Running::SuperNodes(servers) => Ok(servers),
+        _ => Err(wrong_role(node, "a super node")),
     }
 }
 
@@ -158,6 +243,24 @@ impl IntoResponse for Refusal {
 impl From<Stopped> for Refusal {
     fn from(stopped: Stopped) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, &stopped)
+    }
+}
+
+impl From<CallRefused> for Refusal {
+    fn from(refused: CallRefused) -> Self {
+        let status = match refused {
+            CallRefused::NotLoggedIn | CallRefused::UnderWay | CallRefused::Stopped(_) => {
+                StatusCode::CONFLICT
+            }
+            CallRefused::FileName(_) | CallRefused::Sound(_) => StatusCode::BAD_REQUEST,
+        };
+        Self::new(status, &refused)
+    }
+}
+
+impl From<SearchRefused> for Refusal {
+    fn from(refused: SearchRefused) -> Self {
+        Self::new(StatusCode::CONFLICT, &refused)
     }
 }
 

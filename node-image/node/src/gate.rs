@@ -31,6 +31,14 @@ pub enum GateError {
         /// What the system says.
         source: io::Error,
     },
+    /// A system call that always works, did not.
+    #[error("{doing}: {source}")]
+    System {
+        /// What was being done.
+        doing: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
     /// The gate was given up.
     #[error("labctl ended before the node's network was there")]
     Closed,
@@ -45,11 +53,15 @@ pub enum GateError {
 }
 
 impl GateError {
+    pub(crate) fn system(doing: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::System { doing, source }
+    }
+
     /// The exit code that tells it.
     #[must_use]
     pub fn code(&self) -> u8 {
         match self {
-            Self::Gate { .. } | Self::Closed => NOT_STARTED,
+            Self::Gate { .. } | Self::System { .. } | Self::Closed => NOT_STARTED,
             Self::Program { source, .. } if source.kind() == ErrorKind::NotFound => NOT_FOUND,
             Self::Program { .. } => NOT_EXECUTABLE,
         }
@@ -63,11 +75,9 @@ impl GateError {
 /// If `program` is empty: the command line requires at least one word.
 #[must_use]
 pub fn run(directory: &Path, program: &[OsString]) -> GateError {
-    let path = directory.join(GATE_FILE);
-    let mut gate = match wait(&path) {
-        Ok(Some(gate)) => gate,
-        Ok(None) => return GateError::Closed,
-        Err(source) => return GateError::Gate { path, source },
+    let mut gate = match enter(directory) {
+        Ok(gate) => gate,
+        Err(error) => return error,
     };
     let (name, arguments) = program.split_first().expect("the command line requires a program");
     // The gate's connection is closed by the system when the program is there.
@@ -76,6 +86,17 @@ pub fn run(directory: &Path, program: &[OsString]) -> GateError {
     // If labctl is gone, nobody wants to know.
     let _ = gate.write_all(error.to_string().as_bytes());
     error
+}
+
+/// Waits until the gate of this directory opens. Who waits at its other end takes the program for started
+/// when what comes back is closed with nothing said.
+pub(crate) fn enter(directory: &Path) -> Result<UnixStream, GateError> {
+    let path = directory.join(GATE_FILE);
+    match wait(&path) {
+        Ok(Some(gate)) => Ok(gate),
+        Ok(None) => Err(GateError::Closed),
+        Err(source) => Err(GateError::Gate { path, source }),
+    }
 }
 
 /// `None` if the gate was given up.

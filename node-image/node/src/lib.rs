@@ -3,7 +3,8 @@
 //!
 //! [`config`] reads what the node is to be, [`node`] starts it (a [`client`] or [`server`]s, each machine
 //! in a [`driver`]), [`control`] answers its owner, [`run`] does all of it until a signal comes. [`gate`] has
-//! nothing to do with the overlay: it starts any other program once the node's network is there.
+//! nothing to do with the overlay: it starts any other program once the node's network is
+//! there, and [`restarts`] keeps it running.
 
 pub mod client;
 pub mod config;
@@ -11,6 +12,7 @@ pub mod control;
 pub mod driver;
 pub mod gate;
 pub mod node;
+pub mod restarts;
 pub mod server;
 
 use std::io;
@@ -50,7 +52,7 @@ pub enum RunError {
     Broken(String),
 }
 
-/// Runs the node of `directory` until SIGTERM or SIGINT.
+/// Runs the node of `directory` until SIGTERM or SIGINT; then it takes its leave of the overlay.
 pub async fn run(directory: &Path) -> Result<(), RunError> {
     // First of all: pid 1 of a container gets no signal that it has no handler for.
     let doing = "the signal handlers cannot be set";
@@ -63,6 +65,7 @@ pub async fn run(directory: &Path) -> Result<(), RunError> {
     let listener = control::listen(directory)?;
     info!(role = ?node.role(), version = env!("CARGO_PKG_VERSION"), "ready");
 
+    let node = Arc::new(node);
     let ended = tokio::select! {
         _ = terminate.recv() => Ok("SIGTERM"),
         _ = interrupt.recv() => Ok("SIGINT"),
@@ -70,8 +73,11 @@ pub async fn run(directory: &Path) -> Result<(), RunError> {
             Ok(()) => "it had no reason to".to_owned(),
             Err(error) => error.to_string(),
         })),
-        served = control::serve(listener, Arc::new(node)) => Err(RunError::Broken(format!("{served:?}"))),
+        served = control::serve(listener, Arc::clone(&node)) => Err(RunError::Broken(format!("{served:?}"))),
     };
+    if ended.is_ok() {
+        node.leave().await;
+    }
     if let Err(error) = control::remove(directory) {
         info!(%error, "the control socket stays behind");
     }

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use overlay_control::DIRECTORY_IN_CONTAINER;
+use overlay_control::restart::RestartPolicy;
 use tracing::level_filters::LevelFilter;
 
 /// Runs an overlay node: a client, super nodes, or a login server.
@@ -29,6 +30,10 @@ struct Arguments {
 enum Command {
     /// Waits at DIR/gate.sock until the node's network is there, and becomes another program.
     Run {
+        /// Whether the program is started again when it ends: no, on-failure or always. This process then
+        /// stays, hands signals on, and pauses longer from time to time.
+        #[arg(long, value_name = "POLICY", default_value = "no")]
+        restart: RestartPolicy,
         /// The program and its arguments, after '--'.
         #[arg(required = true, last = true, value_name = "PROGRAM")]
         program: Vec<OsString>,
@@ -47,9 +52,16 @@ fn log_level() -> anyhow::Result<LevelFilter> {
 
 fn main() -> ExitCode {
     let Arguments { directory, command } = Arguments::parse();
-    if let Some(Command::Run { program }) = command {
+    if let Some(Command::Run { restart, program }) = command {
         // Without a log of its own: what is written from here on is the program's.
-        let error = overlay_node::gate::run(&directory, &program);
+        let ended = match restart {
+            RestartPolicy::No => Err(overlay_node::gate::run(&directory, &program)),
+            policy => overlay_node::restarts::run(&directory, policy, &program),
+        };
+        let error = match ended {
+            Ok(code) => return ExitCode::from(code),
+            Err(error) => error,
+        };
         let _ = writeln!(stderr(), "error: {error}");
         return ExitCode::from(error.code());
     }

@@ -1,13 +1,22 @@
 //! The node as a whole: what its role makes it run, and what its control socket can reach.
 
+use std::time::Duration;
+
 use overlay_control::{Role, Status};
-use overlay_protocol::{LoginServer, SuperNode};
+use overlay_protocol::{LoginServer, SuperNode, SuperNodeCommand};
 use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tracing::info;
 
 use crate::client::ClientNode;
 use crate::config::{Kind, Setup};
 use crate::driver::{BindError, Bindings, Stopped};
 use crate::server::Server;
+
+/// The longest that a node takes to leave: its owner waits for the process to end.
+const LEAVE: Duration = Duration::from_secs(1);
+/// How often a node that leaves looks whether it has.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// A running node.
 #[derive(Debug)]
@@ -30,7 +39,7 @@ impl Node {
     pub fn start(setup: Setup) -> Result<(Self, JoinSet<()>), BindError> {
         let mut serving = JoinSet::new();
         let running = match setup.kind {
-            Kind::Client(client) => Running::Client(Box::new(ClientNode::new(client))),
+            Kind::Client(client) => Running::Client(Box::new(ClientNode::new(*client))),
             Kind::SuperNodes(nodes) => {
                 let start = |(name, config): (String, overlay_protocol::SuperNodeConfig)| {
                     let bindings = Bindings {
@@ -64,6 +73,32 @@ impl Node {
             Running::Client(_) => Role::Client,
             Running::SuperNodes(_) => Role::SuperNode,
             Running::LoginServer(_) => Role::LoginServer,
+        }
+    }
+
+    /// Takes leave of the overlay, as far as that goes within [`LEAVE`]: a client logs out, super nodes hand their records
+    /// over and tell the others.
+    pub async fn leave(&self) {
+        if timeout(LEAVE, self.try_leave()).await.is_err() {
+            info!("not all others know that this node leaves");
+        }
+    }
+
+    async fn try_leave(&self) {
+        match &self.running {
+            Running::Client(client) => client.logout().await,
+            Running::LoginServer(_) => {}
+            Running::SuperNodes(servers) => {
+                for server in servers {
+                    // One that has ended has nothing to hand over.
+                    let _ = server.command(SuperNodeCommand::Leave).await;
+                }
+                for server in servers {
+                    while server.inspect(SuperNode::is_settled).await.is_ok_and(|settled| !settled) {
+                        sleep(LOOK).await;
+                    }
+                }
+            }
         }
     }
 

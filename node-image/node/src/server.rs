@@ -1,6 +1,8 @@
 //! Super nodes and login servers: machines that serve from the node's start to its end.
 
-use overlay_control::InstanceStatus;
+use std::net::SocketAddrV4;
+
+use overlay_control::{DirectoryStatus, InstanceStatus};
 use overlay_protocol::{LoginServer, Machine, ServerEvent, SuperNode};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -20,11 +22,29 @@ pub struct Server<M: Machine> {
 pub trait Holds {
     /// Certificates or users that it holds.
     fn records(&self) -> usize;
+
+    /// Its address and its part of the directory, if it has one.
+    fn directory(&self) -> Option<(SocketAddrV4, DirectoryStatus)> {
+        None
+    }
+
+    /// Calls that it relays media for, if it does such a thing.
+    fn relayed_calls(&self) -> Option<usize> {
+        None
+    }
 }
 
 impl Holds for SuperNode {
     fn records(&self) -> usize {
         self.records()
+    }
+
+    fn directory(&self) -> Option<(SocketAddrV4, DirectoryStatus)> {
+        Some((self.address(), self.directory_status()))
+    }
+
+    fn relayed_calls(&self) -> Option<usize> {
+        Some(self.relayed_calls())
     }
 }
 
@@ -61,16 +81,31 @@ where
         self.handle.command(command).await
     }
 
+    /// What `look` sees of the machine.
+    pub async fn inspect<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&M) -> T + Send + 'static,
+    ) -> Result<T, Stopped> {
+        self.handle.inspect(|machine: &M, _| look(machine)).await
+    }
+
     /// The machine's state.
     pub async fn status(&self) -> Result<InstanceStatus, Stopped> {
-        let look = |machine: &M, connections| (connections, machine.records());
-        let (connections, records) = self.handle.inspect(look).await?;
+        let look = |machine: &M, connections| {
+            (connections, machine.records(), machine.directory(), machine.relayed_calls())
+        };
+        let (connections, records, directory, relayed_calls) = self.handle.inspect(look).await?;
         Ok(InstanceStatus {
             name: self.name.clone(),
             state: "serving".to_owned(),
             connections,
             records,
             tcp_ports: self.tcp_ports.clone(),
+            call: None,
+            relayed_calls,
+            super_node: None,
+            address: directory.map(|(address, _)| address),
+            directory: directory.map(|(_, status)| status),
         })
     }
 }

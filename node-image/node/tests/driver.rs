@@ -186,7 +186,7 @@ async fn the_first_datagram_is_not_lost() {
     let rig = start();
     let peer = StdUdp::bind((ADDRESS, 0)).unwrap();
     // Only a lost datagram ever waits so long.
-    peer.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    peer.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
     let std::net::SocketAddr::V4(to) = peer.local_addr().unwrap() else { panic!() };
     rig.order([Output::Datagram { socket: UdpSocket::Main, to, data: vec![7] }]).await;
     let mut buffer = [0; 8];

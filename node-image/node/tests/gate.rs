@@ -11,9 +11,9 @@ use overlay_control::{GATE_FILE, GATE_OPEN};
 use tempfile::TempDir;
 
 /// Starts a program that waits at the gate of this directory.
-fn start(directory: &Path, program: &[&str]) -> Child {
+fn start(directory: &Path, policy: &str, program: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_overlay-node"))
-        .args(["run", "--directory", directory.to_str().unwrap(), "--"])
+        .args(["run", "--restart", policy, "--directory", directory.to_str().unwrap(), "--"])
         .args(program)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -23,9 +23,13 @@ fn start(directory: &Path, program: &[&str]) -> Child {
 
 /// A program that waits, and the other end of its connection.
 fn waiting(program: &[&str]) -> (Child, UnixStream, TempDir) {
+    waiting_with("no", program)
+}
+
+fn waiting_with(policy: &str, program: &[&str]) -> (Child, UnixStream, TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let gate = UnixListener::bind(directory.path().join(GATE_FILE)).unwrap();
-    let child = start(directory.path(), program);
+    let child = start(directory.path(), policy, program);
     let (stream, _) = gate.accept().unwrap();
     (child, stream, directory)
 }
@@ -87,7 +91,62 @@ fn without_a_gate_or_when_it_is_given_up_nothing_is_run() {
     assert_eq!((text(&output.stdout).as_str(), output.status.code()), ("", Some(125)));
 
     std::fs::remove_file(directory.path().join(GATE_FILE)).unwrap();
-    let output = start(directory.path(), &["echo", "ran"]).wait_with_output().unwrap();
+    let output = start(directory.path(), "no", &["echo", "ran"]).wait_with_output().unwrap();
     assert_eq!((text(&output.stdout).as_str(), output.status.code()), ("", Some(125)));
     assert!(text(&output.stderr).contains("gate.sock"), "{}", text(&output.stderr));
+}
+
+/// A program that writes a line each time that it is started, and whose runs end differently.
+const RUNS: &str = "echo run >> \"$1/runs\"; n=$(wc -l < \"$1/runs\")";
+
+/// Runs it, restarted as this policy says, with the gate open. Its runs, and its code.
+fn restarted(policy: &str, script: &str) -> (usize, Option<i32>) {
+    let place = tempfile::tempdir().unwrap();
+    let script = format!("{RUNS}; {script}");
+    let (child, mut stream, _directory) =
+        waiting_with(policy, &["sh", "-c", &script, "sh", place.path().to_str().unwrap()]);
+    stream.write_all(&[GATE_OPEN]).unwrap();
+    let code = child.wait_with_output().unwrap().status.code();
+    (std::fs::read_to_string(place.path().join("runs")).unwrap().lines().count(), code)
+}
+
+#[test]
+fn a_program_that_fails_is_started_again_until_it_succeeds() {
+    assert_eq!(restarted("on-failure", "[ $n = 3 ]"), (3, Some(0)));
+    assert_eq!(restarted("on-failure", "exit 0"), (1, Some(0)));
+    assert_eq!(restarted("no", "exit 4"), (1, Some(4)));
+    assert_eq!(restarted("on-failure", "[ $n = 2 ] || kill -9 $$"), (2, Some(0)));
+}
+
+#[test]
+fn a_program_that_is_always_restarted_ends_with_a_signal() {
+    let ended = "[ $n = 1 ] && exit 0; kill $PPID; exec sleep 600";
+    assert_eq!(restarted("always", ended), (2, Some(128 + 15)));
+    let stopped = "trap 'exit 9' TERM; [ $n = 1 ] && exit 1; kill $PPID; while :; do sleep 0.01; done";
+    assert_eq!(restarted("always", stopped), (2, Some(9)), "the signal is handed on to the program");
+}
+
+#[test]
+fn the_gate_is_told_if_a_kept_program_cannot_be_started() {
+    let (child, mut stream, _directory) = waiting_with("always", &["/no/such/program"]);
+    stream.write_all(&[GATE_OPEN]).unwrap();
+    let mut reason = String::new();
+    stream.read_to_string(&mut reason).unwrap();
+    assert!(reason.contains("cannot run '/no/such/program'"), "{reason}");
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(127));
+}
+
+#[test]
+fn the_gate_closes_when_a_kept_program_runs() {
+    let (mut child, mut stream, _directory) = waiting_with("always", &["sleep", "600"]);
+    stream.write_all(&[GATE_OPEN]).unwrap();
+    let mut reason = String::new();
+    stream.read_to_string(&mut reason).unwrap();
+    assert_eq!((reason.as_str(), child.try_wait().unwrap()), ("", None));
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap()),
+        nix::sys::signal::Signal::SIGTERM,
+    )
+    .unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(128 + 15));
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test whose case cannot be set up has failed")]
 
+#[allow(dead_code, reason = "other tests use more of it")]
 mod support;
 
 use std::io::{Read, Write};

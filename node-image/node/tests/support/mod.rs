@@ -16,7 +16,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use overlay_control::{
     CONFIG_FILE, EventLine, Instance, LoginRequest, LoginServer, NodeConfig, Problem, Role, SOCKET_FILE,
-    Status, UserRecord,
+    SearchEvent, SearchLine, SearchRequest, Status, UserRecord,
 };
 use overlay_protocol::parameters::{Count, Milliseconds};
 use overlay_protocol::{LoginEvent, Parameters, ServerKeyPair};
@@ -120,7 +120,15 @@ impl Process {
         Events { body, unread: Vec::new() }
     }
 
-    async fn open(&self, method: &str, path: &str, body: Bytes) -> (StatusCode, Incoming) {
+    /// Begins a search; its answer comes as it happens.
+    pub async fn begin_search(&self, user: &str) -> Incoming {
+        let request = json(&SearchRequest { user: user.to_owned() });
+        let (status, body) = self.open("POST", "/v1/search", request).await;
+        assert_eq!(status, StatusCode::OK);
+        body
+    }
+
+    pub async fn open(&self, method: &str, path: &str, body: Bytes) -> (StatusCode, Incoming) {
         let stream = UnixStream::connect(self.directory.path().join(SOCKET_FILE)).await.unwrap();
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
@@ -149,8 +157,15 @@ pub fn json(value: &impl Serialize) -> Bytes {
     serde_json::to_vec(value).unwrap().into()
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> T {
+pub fn parse<T: DeserializeOwned>(body: &[u8]) -> T {
     serde_json::from_slice(body).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(body)))
+}
+
+/// The events of a search, when it has ended.
+pub async fn search_events(answer: Incoming) -> Vec<SearchEvent> {
+    let text = answer.collect().await.unwrap().to_bytes();
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines.map(|line| parse::<SearchLine>(line).event).collect()
 }
 
 /// The answer to a login. Dropping it closes the connection to the control socket.
@@ -219,6 +234,32 @@ pub fn parameters() -> Parameters {
         server_idle_timeout: Milliseconds(300_000),
         server_connections: Count(1_000),
         server_records: Count(1_000),
+        gossip_interval: Milliseconds(100),
+        gossip_members: Count(8),
+        directory_members: Count(100),
+        directory_replicas: Count(1),
+        directory_refresh_interval: Milliseconds(60_000),
+        directory_record_lifetime: Milliseconds(259_200_000),
+        directory_cache_lifetime: Milliseconds(60_000),
+        directory_cache_records: Count(100),
+        directory_retransmit_interval: Milliseconds(1_000),
+        directory_tries: Count(4),
+        search_first_batch: Count(1),
+        search_batches: Count(2),
+        search_retransmit_interval: Milliseconds(1_000),
+        search_tries: Count(3),
+        search_time_limit: Milliseconds(60_000),
+        call_setup_timeout: Milliseconds(20_000),
+        ring_timeout: Milliseconds(60_000),
+        call_dial_timeout: Milliseconds(2_000),
+        media_silence: Milliseconds(2_000),
+        media_silence_by_tcp: Milliseconds(4_000),
+        media_patience: Milliseconds(6_000),
+        call_silence: Milliseconds(30_000),
+        relay_refresh_interval: Milliseconds(10_000),
+        relay_idle_timeout: Milliseconds(30_000),
+        relay_calls: Count(20),
+        signalling_calls: Count(100),
     }
 }
 
