@@ -55,16 +55,16 @@ impl Behaviour {
         )
     }
 
-    /// What can be seen of it. A hairpinned packet comes from an outside endpoint that its receiver cannot
-    /// have sent to, if the sender has another one to each destination; a NAT that filters by port then drops
-    /// it, and looks as one that does not hairpin. And a port that is not in the range of outside ports cannot be
-    /// preserved.
+    /// What can be seen of it. A NAT with another mapping for each destination sends to another host of its
+    /// site from a mapping that this host does not know, and to one that has sent to somebody else. If it filters
+    /// by peer, it drops the packet, and looks as one that does not hairpin. And a port that is not in the range of
+    /// outside ports cannot be preserved.
     #[must_use]
     pub fn expected(profile: &NatProfile) -> Self {
         let mut seen = Self::declared(profile);
         if seen.hairpin == Some(Hairpin::ExternalSource)
             && seen.udp.mapping != Some(Mapping::EndpointIndependent)
-            && seen.udp.filtering == Filtering::AddressAndPortDependent
+            && seen.udp.filtering != Filtering::EndpointIndependent
         {
             seen.hairpin = Some(Hairpin::Off);
         }

@@ -13,7 +13,7 @@ use crate::names::{LabName, NodeName};
 use crate::net::gateway::{INSIDE, OUTSIDE};
 use crate::net::node::{self, NodeNetwork};
 use crate::net::{Gateway, NetNs, Uplink};
-use crate::plan::GatewayPlan;
+use crate::plan::{GatewayPlan, Lan};
 use crate::profile::{GatewayContext, NatProfile};
 use crate::topology::Subnet;
 
@@ -95,11 +95,13 @@ impl Testbed {
             next_hop: ROUTER,
             inside: ROUTER,
             inside_prefix: PREFIX,
+            lan: Lan::Bridge,
             nat: String::new(),
             firewall: String::new(),
             sysctls: BTreeMap::new(),
             nft: String::new(),
             iptables: String::new(),
+            fast_path: None,
         })
         .await?;
         let namespace = names.lab.namespace("server");
@@ -152,11 +154,13 @@ impl Testbed {
             next_hop: ROUTER,
             inside: router,
             inside_prefix: inside.prefix,
+            lan: Lan::Bridge,
             nat: profile.name.clone(),
             firewall: String::new(),
             sysctls,
             nft,
             iptables: String::new(),
+            fast_path: profile.fast_path(),
         };
         let gateway = Gateway::build(&plan).await?;
         gateway.connect(&plan, Uplink::Lan(&self.isp)).await?;

@@ -324,12 +324,6 @@ pub enum Lifetime {
 }
 
 impl NatBehaviour {
-    /// How long mappings of UDP live.
-    #[must_use]
-    pub fn udp_lifetime(&self) -> Lifetime {
-        Lifetime::One(self.udp.timeout)
-    }
-
     /// How long mappings of TCP live.
     #[must_use]
     pub fn tcp_lifetime(&self) -> Lifetime {

@@ -88,7 +88,7 @@ macro_rules! words {
 
         impl $name {
             pub(super) const WHAT: &str = $what;
-            pub(super) const WORDS: &[(&str, Self)] = &[$(($word, Self::$variant)),+];
+            pub(crate) const WORDS: &[(&str, Self)] = &[$(($word, Self::$variant)),+];
 
             /// The word in a profile and in iptables.
             #[must_use]
@@ -184,7 +184,7 @@ pub enum Action {
 }
 
 /// ICMP types that a rule may name: those of iptables that a testbed's packets have.
-pub(super) const ICMP_TYPES: &[&str] = &[
+pub(crate) const ICMP_TYPES: &[&str] = &[
     "echo-request",
     "echo-reply",
     "destination-unreachable",

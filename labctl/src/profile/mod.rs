@@ -6,8 +6,8 @@
 
 mod behaviour;
 mod catalogue;
-mod firewall;
-mod read;
+pub(crate) mod firewall;
+pub(crate) mod read;
 mod rules;
 mod words;
 
@@ -20,7 +20,7 @@ pub use catalogue::{Catalogue, CatalogueError};
 pub use firewall::{
     Action, Chain, ConnectionState, FirewallProfile, PacketMatch, Policy, Ports, Protocol, Reject, Rule, Side,
 };
-pub use rules::{GatewayContext, GatewayRules, gateway_rules};
+pub use rules::{FastPath, GatewayContext, GatewayRules, WRITTEN_DOWN, gateway_rules};
 pub use words::Trait;
 
 #[cfg(test)]

@@ -182,6 +182,8 @@ impl<'t, 'p> Fields<'t, 'p> {
 
     /// Reports the keys that nobody asked for.
     pub(super) fn finish(self) {
+        #[cfg(test)]
+        crate::topology::fields::known::note(&self.known);
         let known = self.known;
         for (key, _) in self.entries {
             self.problems.push(

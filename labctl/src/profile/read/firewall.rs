@@ -13,13 +13,13 @@ use crate::topology::problem::{Problem, did_you_mean};
 
 /// The action of a rule before the answer of a REJECT is known.
 #[derive(Clone, Copy, PartialEq)]
-enum ActionWord {
+pub(crate) enum ActionWord {
     Accept,
     Drop,
     Reject,
 }
 
-const ACTIONS: &[(&str, ActionWord)] =
+pub(crate) const ACTIONS: &[(&str, ActionWord)] =
     &[("ACCEPT", ActionWord::Accept), ("DROP", ActionWord::Drop), ("REJECT", ActionWord::Reject)];
 
 /// The `policy:` and `rules:` of a firewall.

@@ -1,8 +1,8 @@
 //! YAML -> profiles. Every mistake has its place and its mend, and one run reports all of them.
 
 mod fields;
-mod firewall;
-mod nat;
+pub(crate) mod firewall;
+pub(crate) mod nat;
 
 use fields::Fields;
 

@@ -10,7 +10,7 @@ use crate::profile::behaviour::{
 use crate::topology::document::{Tree, Value};
 use crate::topology::problem::Problem;
 
-const MAPPING: &[(&str, Mapping)] = &[
+pub(crate) const MAPPING: &[(&str, Mapping)] = &[
     ("endpoint-independent", Mapping::EndpointIndependent),
     ("address-dependent", Mapping::AddressDependent),
     ("address-and-port-dependent", Mapping::AddressAndPortDependent),
@@ -19,7 +19,7 @@ const MAPPING: &[(&str, Mapping)] = &[
     ("APDM", Mapping::AddressAndPortDependent),
 ];
 
-const FILTERING: &[(&str, Filtering)] = &[
+pub(crate) const FILTERING: &[(&str, Filtering)] = &[
     ("endpoint-independent", Filtering::EndpointIndependent),
     ("address-dependent", Filtering::AddressDependent),
     ("address-and-port-dependent", Filtering::AddressAndPortDependent),
@@ -28,29 +28,31 @@ const FILTERING: &[(&str, Filtering)] = &[
     ("APDF", Filtering::AddressAndPortDependent),
 ];
 
-const ALLOCATION: &[(&str, PortAllocation)] = &[
+pub(crate) const ALLOCATION: &[(&str, PortAllocation)] = &[
     ("preserving", PortAllocation::Preserving),
     ("random", PortAllocation::Random),
     ("sequential", PortAllocation::Sequential),
     ("parity-preserving", PortAllocation::ParityPreserving),
 ];
 
-const POOLING: &[(&str, Pooling)] = &[("paired", Pooling::Paired), ("arbitrary", Pooling::Arbitrary)];
+pub(crate) const POOLING: &[(&str, Pooling)] =
+    &[("paired", Pooling::Paired), ("arbitrary", Pooling::Arbitrary)];
 
-const HAIRPIN: &[(&str, Hairpin)] = &[
+pub(crate) const HAIRPIN: &[(&str, Hairpin)] = &[
     ("off", Hairpin::Off),
     ("internal-source", Hairpin::InternalSource),
     ("external-source", Hairpin::ExternalSource),
 ];
 
-const REFRESH: &[(&str, Refresh)] = &[("outbound", Refresh::Outbound), ("both", Refresh::Both)];
+pub(crate) const REFRESH: &[(&str, Refresh)] = &[("outbound", Refresh::Outbound), ("both", Refresh::Both)];
 
-const ICMP_ERRORS: &[(&str, IcmpErrors)] =
+pub(crate) const ICMP_ERRORS: &[(&str, IcmpErrors)] =
     &[("translate", IcmpErrors::Translate), ("drop", IcmpErrors::Drop)];
 
-const FRAGMENTS: &[(&str, Fragments)] = &[("reassemble", Fragments::Reassemble), ("drop", Fragments::Drop)];
+pub(crate) const FRAGMENTS: &[(&str, Fragments)] =
+    &[("reassemble", Fragments::Reassemble), ("drop", Fragments::Drop)];
 
-const FORWARDED: &[(&str, Forwarded)] =
+pub(crate) const FORWARDED: &[(&str, Forwarded)] =
     &[("udp", Forwarded::Udp), ("tcp", Forwarded::Tcp), ("both", Forwarded::Both)];
 
 /// RFC 4787 REQ-5: 5 minutes or more is recommended.

@@ -1,6 +1,7 @@
 //! A NAT and a firewall -> the texts that `nft` and `iptables-restore` take, and kernel settings. Pure.
 
 mod allocation;
+mod fast_path;
 mod iptables;
 mod nft;
 mod refresh;
@@ -9,6 +10,8 @@ mod transport;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+
+pub use fast_path::{FastPath, WRITTEN_DOWN};
 
 use super::{FirewallProfile, NatProfile};
 use crate::topology::Subnet;
@@ -36,6 +39,8 @@ pub struct GatewayRules {
     pub iptables: String,
     /// Settings below `/proc/sys`, by path (`net/ipv4/ip_forward`).
     pub sysctls: BTreeMap<String, String>,
+    /// What packets of flows under way may do, see [`FastPath::beside`]; `None`: nothing is translated.
+    pub fast_path: Option<FastPath>,
 }
 
 /// The rules of a gateway with this NAT and this firewall.
@@ -43,10 +48,11 @@ pub struct GatewayRules {
 /// The NAT is a table of its own, `ip labctl`, so that it stands beside iptables' tables whatever they
 /// are made of:
 ///
-/// 1. Before connection tracking, a packet from outside for a port that no mapping has is dropped. So it
-///    can neither take that port's place in connection tracking nor keep anything alive there.
+/// 1. A packet from outside for a port that no mapping has is dropped before connection tracking enters its
+///    flow, or, where packets from outside do not refresh, before connection tracking sees it. So it can
+///    neither take that port's place there nor keep anything alive.
 /// 2. `<protocol>_outside` leads from outside endpoint to inside endpoint (`dnat`).
-/// 3. `<protocol>_peers` says who may send to an inside endpoint (filtering).
+/// 3. `<protocol>_peers` says who may send to an outside endpoint (filtering).
 /// 4. The firewall of iptables decides.
 /// 5. `<protocol>_inside` leads from inside endpoint, with as much of the destination as the mapping
 ///    behaviour says, to outside endpoint (`snat`). Where there is none, a free port is found and claimed.
@@ -57,6 +63,7 @@ pub fn gateway_rules(nat: &NatProfile, firewall: &FirewallProfile, gateway: &Gat
         nft: nft::table(nat.behaviour.as_ref(), gateway),
         iptables: iptables::restore(firewall, gateway),
         sysctls: settings::sysctls(nat.behaviour.as_ref()),
+        fast_path: nat.fast_path(),
     }
 }
 
@@ -65,6 +72,12 @@ impl NatProfile {
     #[must_use]
     pub fn rules(&self, gateway: &GatewayContext) -> (String, BTreeMap<String, String>) {
         (nft::table(self.behaviour.as_ref(), gateway), settings::sysctls(self.behaviour.as_ref()))
+    }
+
+    /// What packets of flows under way may do beside these rules; `None`: nothing is translated.
+    #[must_use]
+    pub fn fast_path(&self) -> Option<FastPath> {
+        self.behaviour.as_ref().map(FastPath::of)
     }
 }
 

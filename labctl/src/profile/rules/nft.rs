@@ -140,9 +140,11 @@ fn sets(transport: &Transport, forwards: &Forwards, gateway: &GatewayContext, te
     if let Some(peer_type) = transport.peer_type() {
         let _ =
             writeln!(text, "\tset {p}_peers {{\n\t\ttype {peer_type}\n\t\tsize {PEERS}\n\t\t{flags}\n\t}}\n");
-        let mut open: Vec<_> = forwarded.iter().map(|(_, host, to)| format!("{host} . {to}")).collect();
-        open.sort();
-        open.dedup();
+        let open: Vec<_> = gateway
+            .outside
+            .iter()
+            .flat_map(|address| forwarded.iter().map(move |(from, ..)| format!("{address} . {from}")))
+            .collect();
         if !open.is_empty() {
             let _ = writeln!(text, "\tset {p}_forwarded {{\n\t\ttype {end}");
             elements(&open, text);
@@ -171,7 +173,12 @@ fn elements(list: &[String], text: &mut String) {
     text.push_str("\t}\n\n");
 }
 
-/// Before connection tracking: what no mapping is there for does not exist.
+/// What no mapping is there for does not exist.
+///
+/// Where packets from outside keep a mapping alive, connection tracking knows no flow that has no mapping. So
+/// the rules stand behind it and look up the first packets of flows only; a flow whose first packet is dropped
+/// is never entered there. Where they do not, a packet from outside must not even be seen by connection
+/// tracking once the mapping is gone, for it would keep the flow alive.
 fn arriving(
     nat: &NatBehaviour,
     transports: &[Transport],
@@ -181,7 +188,12 @@ fn arriving(
 ) {
     let GatewayContext { wan_interface: wan, lan_interface: lan, .. } = gateway;
     let outside = outside(gateway);
-    let _ = writeln!(text, "\tchain arriving {{\n\t\ttype filter hook prerouting priority -300");
+    let tracked = transports.iter().all(|transport| !transport.rests());
+    let priority = if tracked { -190 } else { -300 };
+    let _ = writeln!(text, "\tchain arriving {{\n\t\ttype filter hook prerouting priority {priority}");
+    if tracked {
+        text.push_str("\t\tct state established accept\n");
+    }
     let _ = writeln!(text, "\t\tiifname \"{wan}\" ip daddr != {outside} counter name unsolicited drop");
     let _ = writeln!(text, "\t\tiifname \"{wan}\" jump known");
     if nat.hairpin == Hairpin::Off {
@@ -196,17 +208,6 @@ fn arriving(
 
     if nat.hairpin != Hairpin::Off {
         let _ = writeln!(text, "\tchain hairpin {{");
-        if nat.hairpin == Hairpin::ExternalSource {
-            // What the sender has sent to counts before the receiver's filtering is asked.
-            for transport in transports {
-                let p = transport.word;
-                let end = format!("ip saddr . {p} sport");
-                if let Some(key) = transport.peer_key(&end, "ip daddr", &format!("{p} dport")) {
-                    let life = Transport::life(transport.first_timeout());
-                    let _ = writeln!(text, "\t\tmeta l4proto {p} add @{p}_peers {{ {key} {life} }}");
-                }
-            }
-        }
         text.push_str("\t\tmeta l4proto { tcp, udp } jump known\n\t}\n\n");
     }
 
@@ -265,7 +266,12 @@ fn filtering(
     text: &mut String,
 ) {
     let GatewayContext { wan_interface: wan, lan_interface: lan, .. } = gateway;
+    let established = established(transports);
     let _ = writeln!(text, "\tchain filtering {{\n\t\ttype filter hook forward priority -10");
+    if nat.hairpin != Hairpin::InternalSource {
+        // What follows is about first packets.
+        let _ = writeln!(text, "\t\t{established} accept");
+    }
     // Such a packet is not translated: it would show inside addresses outside.
     let _ = writeln!(text, "\t\tct state invalid counter name invalid drop");
     if nat.icmp_errors == IcmpErrors::Drop {
@@ -273,7 +279,7 @@ fn filtering(
     }
     let _ = writeln!(text, "\t\tiifname \"{wan}\" oifname \"{lan}\" jump permitted");
     if nat.hairpin == Hairpin::InternalSource {
-        // Both ends of such a packet are inside endpoints from here on.
+        // Such a packet's source is never translated, so that its permission is by inside endpoints.
         for transport in transports {
             let p = transport.word;
             let end = format!("ip saddr . {p} sport");
@@ -289,25 +295,51 @@ fn filtering(
             writeln!(text, "\t\tiifname \"{lan}\" oifname \"{lan}\" counter name hairpinned jump permitted");
     }
     text.push_str("\t}\n\n");
+    permitted(nat, transports, forwards, text);
+}
 
+/// The chain `permitted`: what the filtering does not let in is dropped.
+fn permitted(nat: &NatBehaviour, transports: &[Transport], forwards: &Forwards, text: &mut String) {
+    let established = established(transports);
     let _ = writeln!(text, "\tchain permitted {{");
-    // Of a TCP connection only the first packet is asked about: connection tracking knows the rest.
+    // Connection tracking knows the rest of a flow that was let in.
+    let _ = writeln!(text, "\t\t{established} return");
     let _ = writeln!(text, "\t\tmeta l4proto tcp ct state != new return");
     if let Some(host) = forwards.dmz {
         let _ = writeln!(text, "\t\tip daddr {host} return");
     }
     for transport in transports {
         let p = transport.word;
-        let end = format!("ip daddr . {p} dport");
-        if let Some(key) = transport.peer_key(&end, "ip saddr", &format!("{p} sport")) {
-            let _ = writeln!(text, "\t\tmeta l4proto {p} {key} @{p}_peers return");
+        let port = format!("{p} sport");
+        let peer_key = |end: &str| transport.peer_key(end, "ip saddr", &port);
+        for (direction, end) in asked_about(transport) {
+            let Some(key) = peer_key(end) else { continue };
+            let _ = writeln!(text, "\t\tmeta l4proto {p} {direction}{key} @{p}_peers return");
             if forwards.of_transport(p).next().is_some() {
-                let _ = writeln!(text, "\t\tmeta l4proto {p} {end} @{p}_forwarded return");
+                let _ = writeln!(text, "\t\tmeta l4proto {p} {direction}{end} @{p}_forwarded return");
+            }
+        }
+        if let Some(key) = peer_key(&format!("ip daddr . {p} dport")) {
+            if nat.hairpin == Hairpin::InternalSource {
+                let _ = writeln!(text, "\t\tmeta l4proto {p} {key} @{p}_peers return");
             }
             let _ = writeln!(text, "\t\tmeta l4proto {p} counter name filtered drop");
         }
     }
     text.push_str("\t}\n\n");
+}
+
+/// Where connection tracking has the outside endpoint that a packet was sent to, by the packet's direction. Only
+/// where connection tracking can outlive a permission are packets asked about that answer.
+fn asked_about(transport: &Transport) -> &'static [(&'static str, &'static str)] {
+    if transport.rests() {
+        &[
+            ("ct direction original ", "ct original ip daddr . ct original proto-dst"),
+            ("ct direction reply ", "ct reply ip daddr . ct reply proto-dst"),
+        ]
+    } else {
+        &[("", "ct original ip daddr . ct original proto-dst")]
+    }
 }
 
 /// Inside endpoint -> outside endpoint.
@@ -341,32 +373,50 @@ fn outwards(nat: &NatBehaviour, gateway: &GatewayContext, text: &mut String) {
 /// After translation: mappings are written down, and hairpinned packets meet the receiver's filtering.
 fn after(nat: &NatBehaviour, transports: &[Transport], gateway: &GatewayContext, text: &mut String) {
     let GatewayContext { wan_interface: wan, lan_interface: lan, .. } = gateway;
+    let sent = "meta l4proto vmap { udp : goto udp_sent, tcp : goto tcp_sent }";
+    let received: Vec<_> = transports
+        .iter()
+        .filter(|transport| transport.refresh == Refresh::Both)
+        .map(|transport| format!("{0} : goto {0}_received", transport.word))
+        .collect();
+    let received = format!("meta l4proto vmap {{ {} }}", received.join(", "));
     let _ = writeln!(text, "\tchain after {{\n\t\ttype filter hook postrouting priority srcnat + 10");
-    let _ = writeln!(text, "\t\toifname \"{wan}\" counter name sent goto sent");
-    let _ = writeln!(text, "\t\tiifname \"{wan}\" counter name received goto received");
+    let _ = writeln!(text, "\t\toifname \"{wan}\" counter name sent {sent}");
+    let _ = writeln!(text, "\t\tiifname \"{wan}\" counter name received {received}");
     let within = format!("iifname \"{lan}\" oifname \"{lan}\"");
     if nat.hairpin == Hairpin::ExternalSource {
-        let _ = writeln!(text, "\t\t{within} ct status dnat counter name hairpinned jump permitted");
+        // What the sender has sent to counts before the receiver's filtering is asked.
         let _ = writeln!(text, "\t\t{within} ct status snat jump sent");
+        let _ = writeln!(text, "\t\t{within} ct status dnat counter name hairpinned jump permitted");
     }
     if nat.hairpin != Hairpin::Off {
         let _ = writeln!(text, "\t\t{within} ct status dnat goto received");
     }
     text.push_str("\t}\n\n");
 
-    let _ = writeln!(text, "\tchain sent {{");
-    let _ = writeln!(text, "\t\tmeta l4proto vmap {{ udp : goto udp_sent, tcp : goto tcp_sent }}\n\t}}\n");
-    let received: Vec<_> = transports
-        .iter()
-        .filter(|transport| transport.refresh == Refresh::Both)
-        .map(|transport| format!("{0} : goto {0}_received", transport.word))
-        .collect();
-    let _ = writeln!(text, "\tchain received {{");
-    let _ = writeln!(text, "\t\tmeta l4proto vmap {{ {} }}\n\t}}\n", received.join(", "));
+    if nat.hairpin == Hairpin::ExternalSource {
+        let _ = writeln!(text, "\tchain sent {{\n\t\t{sent}\n\t}}\n");
+    }
+    if nat.hairpin != Hairpin::Off {
+        let _ = writeln!(text, "\tchain received {{\n\t\t{received}\n\t}}\n");
+    }
 }
 
-/// The gateway's outside addresses as a set.
+/// Matches packets of flows that only live on in connection tracking while their mapping and the permission to
+/// send to it do. Where packets from outside do not refresh those, they must be looked up for each packet.
+fn established(transports: &[Transport]) -> &'static str {
+    if transports.iter().any(Transport::rests) {
+        "meta l4proto tcp ct state established"
+    } else {
+        "ct state established"
+    }
+}
+
+/// The gateway's outside addresses, as a set where they are several: comparing with one is cheaper.
 fn outside(gateway: &GatewayContext) -> String {
+    if let [only] = gateway.outside.as_slice() {
+        return only.to_string();
+    }
     let addresses: Vec<_> = gateway.outside.iter().map(ToString::to_string).collect();
     format!("{{ {} }}", addresses.join(", "))
 }

@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 
+use super::fast_path::WRITTEN_DOWN;
 use super::nft::MARK;
 use super::transport::Transport;
 use crate::profile::behaviour::{Lifetime, Mapping, Refresh, Timeout};
@@ -112,7 +113,7 @@ fn flow(p: &str) -> String {
     format!("ip saddr . {p} sport . ip daddr . {p} dport")
 }
 
-/// The chains that note, or forget, that a flow has been written down. They are chains of their own so that
+/// The chains that note, with a mark at the packet for `net/fast_path`, or forget, that a flow has been written down. They are chains of their own so that
 /// a full set does not make it look as if the mapping could not be written down.
 fn noting(transport: &Transport, way: &str) -> String {
     let p = transport.word;
@@ -121,8 +122,9 @@ fn noting(transport: &Transport, way: &str) -> String {
         Lifetime::One(timeout) | Lifetime::Established { established: timeout, .. } => timeout,
     };
     let freshness = Transport::freshness(longest);
-    let mut text =
-        format!("\tchain {p}_{way}_note {{\n\t\tadd @{p}_{way}_fresh {{ {flow} {freshness} }}\n\t}}\n\n");
+    let mut text = format!(
+        "\tchain {p}_{way}_note {{\n\t\tadd @{p}_{way}_fresh {{ {flow} {freshness} }} meta mark set {WRITTEN_DOWN:#x}\n\t}}\n\n"
+    );
     if matches!(transport.lifetime, Lifetime::Established { .. }) {
         let _ =
             writeln!(text, "\tchain {p}_{way}_forget {{\n\t\tdelete @{p}_{way}_fresh {{ {flow} }}\n\t}}\n");
@@ -143,11 +145,13 @@ fn direction(transport: &Transport, direction: &str, ends: &Ends<'_>) -> String 
     match transport.lifetime {
         Lifetime::One(timeout) => rule("", "update", timeout, &note),
         Lifetime::Established { transitory, established } => {
+            // First, because connection tracking takes a reset that it cannot place for one of somebody else, and the
+            // connection for open. If it is, its next packet writes it down as such.
+            let forget = format!("goto {p}_{way}_forget");
+            rule("tcp flags & (fin | rst) != 0 ", "update", transitory, &forget);
             // Connection tracking has just set the time that is left by the state of the connection.
             let open = format!("ct expiration > {}s ", transitory.seconds());
             rule(&open, "update", established, &note);
-            let forget = format!("goto {p}_{way}_forget");
-            rule("tcp flags & (fin | rst) != 0 ", "update", transitory, &forget);
             // A connection that begins must not shorten what another one still needs.
             rule("", "add", transitory, "return");
         }
@@ -168,7 +172,7 @@ fn write_down(transport: &Transport, ends: &Ends<'_>, statement: &str, timeout: 
     if transport.rests() {
         let _ = write!(text, " {statement} @{p}_owned {{ {outside} {owned} }}");
     }
-    if let Some(key) = transport.peer_key(inside, peer.0, peer.1) {
+    if let Some(key) = transport.peer_key(outside, peer.0, peer.1) {
         let _ = write!(text, " {statement} @{p}_peers {{ {key} {life} }}");
     }
     text

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::fast_path;
 use crate::profile::behaviour::{NatBehaviour, Timeout};
 
 /// Settings below `/proc/sys`, by path.
@@ -18,12 +19,12 @@ pub(super) fn sysctls(nat: Option<&NatBehaviour>) -> BTreeMap<String, String> {
         set(&format!("net/netfilter/nf_conntrack_{name}"), idle.seconds().to_string());
     };
     // Connection tracking is the fast path of the mappings: it forgets with them, never after.
-    timeout("udp_timeout", nat.udp.timeout);
-    timeout("udp_timeout_stream", nat.udp.timeout);
+    timeout("udp_timeout", fast_path::kept_of_udp(nat));
+    timeout("udp_timeout_stream", fast_path::kept_of_udp(nat));
     // The kernel shortens the idle time of a connection with unacknowledged or repeated data.
     // RFC 5382 knows no such case.
     for state in ["established", "unacknowledged", "max_retrans"] {
-        timeout(&format!("tcp_timeout_{state}"), nat.tcp.established);
+        timeout(&format!("tcp_timeout_{state}"), fast_path::kept(nat));
     }
     for state in ["syn_sent", "syn_recv", "fin_wait", "close_wait", "last_ack", "time_wait", "close"] {
         timeout(&format!("tcp_timeout_{state}"), nat.tcp.transitory);

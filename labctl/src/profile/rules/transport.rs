@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::fast_path;
 use crate::profile::behaviour::{Filtering, Lifetime, Mapping, NatBehaviour, Refresh, Timeout};
 
 /// UDP or TCP, and what the NAT does with it.
@@ -22,14 +23,19 @@ impl Transport {
                 word: "udp",
                 mapping: nat.udp.mapping,
                 filtering: nat.udp.filtering,
-                lifetime: nat.udp_lifetime(),
+                lifetime: Lifetime::One(fast_path::kept_of_udp(nat)),
                 refresh: nat.udp.refresh,
             },
             Self {
                 word: "tcp",
                 mapping: nat.tcp.mapping,
                 filtering: nat.tcp.filtering,
-                lifetime: nat.tcp_lifetime(),
+                lifetime: match nat.tcp_lifetime() {
+                    Lifetime::Established { transitory, .. } => {
+                        Lifetime::Established { transitory, established: fast_path::kept(nat) }
+                    }
+                    one @ Lifetime::One(_) => one,
+                },
                 refresh: Refresh::Both,
             },
         ]
@@ -87,8 +93,9 @@ impl Transport {
         self.inside_key("ipv4_addr . inet_service", "ipv4_addr", "inet_service")
     }
 
-    /// Key of `<protocol>_peers`: an inside endpoint and as much of its peer as the filtering depends on;
-    /// `None` where everybody may send.
+    /// Key of `<protocol>_peers`: an outside endpoint and as much of its peer as the filtering depends on;
+    /// `None` where everybody may send. A hairpinned packet with its internal source has no outside endpoint
+    /// of its own, and permits by its inside endpoint.
     pub(super) fn peer_key(&self, end: &str, peer_address: &str, peer_port: &str) -> Option<String> {
         match self.filtering {
             Filtering::EndpointIndependent => None,
@@ -112,7 +119,7 @@ impl Transport {
 }
 
 /// A sixteenth of the idle time, at most a second.
-fn freshness(timeout: Timeout) -> Duration {
+pub(super) fn freshness(timeout: Timeout) -> Duration {
     (timeout.duration() / 16).min(Duration::from_secs(1))
 }
 

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::{NetError, NetNs};
+use super::super::{NetError, NetNs};
 
 /// A program that applies or shows a ruleset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
