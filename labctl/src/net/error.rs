@@ -49,16 +49,12 @@ pub enum NetError {
         interface: String,
     },
     /// An interface is up and still cannot send.
-    #[error(
-        "interface '{interface}' of namespace '{namespace}' does not come into operation: its state is {state}"
-    )]
+    #[error("interface '{interface}' of namespace '{namespace}' is up and does not come into operation")]
     NotOperational {
         /// Where.
         namespace: String,
         /// Which.
         interface: String,
-        /// What the kernel says of it.
-        state: String,
     },
     /// A link that should be made has an end that exists already.
     #[error("a link '{interface}' exists already, in namespace '{namespace}' or at its other end")]
@@ -149,22 +145,12 @@ pub enum NetError {
         /// Its name.
         name: String,
     },
-    /// The process that carries the WAN's delays could not be started or ended, or broke.
-    #[error("the WAN engine of lab '{lab}': cannot {action}: {reason}")]
+    /// The WAN's engine failed.
+    #[error("the WAN's engine: cannot {action}: {source}{}", engine_mend(.source))]
     Engine {
-        /// The lab.
-        lab: String,
         /// What was being done.
         action: &'static str,
-        /// Why not.
-        reason: String,
-    },
-    /// The queue between the kernel and the engine failed.
-    #[error("packet queue: cannot {action}: {source}{}", queue_mend(.source))]
-    Queue {
-        /// What was being done.
-        action: &'static str,
-        /// What the kernel said.
+        /// Why.
         source: io::Error,
     },
     /// A thread that should work inside a namespace could not be started.
@@ -195,13 +181,11 @@ fn sysctl_mend(error: &io::Error) -> &'static str {
     }
 }
 
-fn queue_mend(error: &io::Error) -> &'static str {
+fn engine_mend(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
-        Some(nix::libc::EBUSY) => " (another process has bound it: is the engine running already?)",
-        Some(nix::libc::EPROTONOSUPPORT | nix::libc::EINVAL) => {
-            " (the kernel needs CONFIG_NETFILTER_NETLINK_QUEUE)"
-        }
-        Some(nix::libc::EPERM) => " (run as root, or with CAP_NET_ADMIN)",
+        Some(nix::libc::EAFNOSUPPORT | nix::libc::ENOPROTOOPT) => " (the kernel needs CONFIG_PACKET)",
+        Some(nix::libc::EPERM) => " (run as root, or with CAP_NET_RAW)",
+        Some(nix::libc::ENOMEM) => " (a WAN needs 32 MiB of the kernel's memory)",
         _ => "",
     }
 }

@@ -3,12 +3,17 @@
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
-use futures_util::TryStreamExt;
-use netlink_packet_route::link::{BridgeStpState, InfoData, InfoVeth, LinkAttribute, LinkMessage, State};
-use nix::libc;
+use netlink_packet_core::Parseable;
+use netlink_packet_route::link::{
+    BridgeStpState, InfoData, InfoVeth, LinkAttribute, LinkExtentMask, LinkMessage, State,
+};
+use nix::errno::Errno;
+use nix::libc::{RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK};
 use rtnetlink::{LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth};
 use sha2::{Digest, Sha256};
 
+use super::netlink::Requests;
+use super::wire::{CREATE, EXCLUSIVE};
 use super::{NetError, NetNs, Netlink};
 
 /// Bytes in an IP packet at most, as on Ethernet.
@@ -71,23 +76,10 @@ fn described<T>(mut message: LinkMessageBuilder<T>, end: &VethEnd<'_>) -> LinkMe
     message.mtu(MTU).address(end.mac.0.to_vec())
 }
 
-impl Netlink {
-    /// Makes a veth pair: `near` in this connection's namespace and up, `far` in its own and down (the
-    /// kernel cannot bring it up before the pair is complete). Neither is in any other namespace at any
-    /// time.
-    ///
-    /// A link that is in the way at the near end is removed first: it is what a container that has gone
-    /// left, and the kernel removes it only some time later.
-    pub async fn add_veth(&self, near: &VethEnd<'_>, far: &VethEnd<'_>) -> Result<(), NetError> {
-        match self.try_add_veth(near, far).await {
-            Err(NetError::LinkExists { .. }) if self.delete_link(near.interface).await? => {
-                self.try_add_veth(near, far).await
-            }
-            outcome => outcome,
-        }
-    }
-
-    async fn try_add_veth(&self, near: &VethEnd<'_>, far: &VethEnd<'_>) -> Result<(), NetError> {
+impl Requests {
+    /// Makes a veth pair: `near` in the namespace that is asked and up, `far` in its own and down (the
+    /// kernel cannot bring it up before the pair is complete). Neither is in any other namespace at any time.
+    pub fn add_veth(&mut self, near: &VethEnd<'_>, far: &VethEnd<'_>) {
         let far_message = described(LinkMessageBuilder::<LinkUnspec>::new(), far)
             .name(far.interface)
             .setns_by_fd(far.namespace.as_fd().as_raw_fd())
@@ -96,26 +88,20 @@ impl Netlink {
             .set_info_data(InfoData::Veth(InfoVeth::Peer(far_message)))
             .up()
             .build();
-        self.handle.link().add(message).execute().await.map_err(|error| {
-            let action = format!(
-                "make the link from '{}' to '{}' of '{}'",
-                near.interface,
-                far.interface,
-                far.namespace.name()
-            );
-            match self.failed(action, &error) {
-                NetError::Netlink { namespace, errno: libc::EEXIST | libc::EBUSY, .. } => {
-                    NetError::LinkExists { namespace, interface: near.interface.to_owned() }
-                }
-                other => other,
-            }
-        })
+        let action = format!(
+            "make the link from '{}' to '{}' of '{}'",
+            near.interface,
+            far.interface,
+            far.namespace.name()
+        );
+        self.push(RTM_NEWLINK, CREATE | EXCLUSIVE, &message, action);
     }
 
     /// Makes a bridge that forwards from the first frame on: no spanning tree, no delay, and no
     /// snooping, which would need queries that nobody sends here.
-    pub async fn add_bridge(&self, name: &str, mac: Mac) -> Result<InterfaceIndex, NetError> {
+    pub fn add_bridge(&mut self, name: &str, InterfaceIndex(index): InterfaceIndex, mac: Mac) {
         let message = LinkBridge::new(name)
+            .index(index)
             .address(mac.0.to_vec())
             .mtu(MTU)
             .stp_state(BridgeStpState::Disabled)
@@ -123,87 +109,122 @@ impl Netlink {
             .mcast_snooping(false)
             .up()
             .build();
-        self.handle
-            .link()
-            .add(message)
-            .execute()
-            .await
-            .map_err(|error| self.failed(format!("make the bridge '{name}'"), &error))?;
-        self.link_index(name).await
-    }
-
-    /// The number of an interface.
-    pub async fn link_index(&self, name: &str) -> Result<InterfaceIndex, NetError> {
-        self.find_link(name).await?.ok_or_else(|| self.no_interface(name))
-    }
-
-    fn no_interface(&self, name: &str) -> NetError {
-        NetError::NoInterface { namespace: self.namespace().to_owned(), interface: name.to_owned() }
-    }
-
-    async fn find_link(&self, name: &str) -> Result<Option<InterfaceIndex>, NetError> {
-        Ok(self.get_link(name).await?.map(|link| InterfaceIndex(link.header.index)))
-    }
-
-    async fn get_link(&self, name: &str) -> Result<Option<LinkMessage>, NetError> {
-        match self.handle.link().get().match_name(name).execute().try_next().await {
-            Ok(link) => Ok(link),
-            Err(rtnetlink::Error::NetlinkError(error)) if error.raw_code() == -libc::ENODEV => Ok(None),
-            Err(error) => Err(self.failed(format!("look up the interface '{name}'"), &error)),
-        }
-    }
-
-    /// Removes a link and with it the other end of a pair. Whether there was one.
-    pub async fn delete_link(&self, name: &str) -> Result<bool, NetError> {
-        let Some(InterfaceIndex(index)) = self.find_link(name).await? else { return Ok(false) };
-        match self.handle.link().del(index).execute().await {
-            Ok(()) => Ok(true),
-            // Gone in the meantime, with its other end.
-            Err(rtnetlink::Error::NetlinkError(error)) if error.raw_code() == -libc::ENODEV => Ok(false),
-            Err(error) => Err(self.failed(format!("remove the interface '{name}'"), &error)),
-        }
+        self.push(RTM_NEWLINK, CREATE | EXCLUSIVE, &message, format!("make the bridge '{name}'"));
     }
 
     /// Brings an interface up.
-    pub async fn set_up(&self, InterfaceIndex(index): InterfaceIndex) -> Result<(), NetError> {
+    pub fn set_up(&mut self, InterfaceIndex(index): InterfaceIndex) {
         let message = LinkUnspec::new_with_index(index).up().build();
-        self.handle
-            .link()
-            .change(message)
-            .execute()
-            .await
-            .map_err(|error| self.failed(format!("bring interface {index} up"), &error))
+        self.push(RTM_NEWLINK, 0, &message, format!("bring interface {index} up"));
     }
 
-    /// Waits until an interface can send, which is not at once when the other end of its pair comes up: the
-    /// kernel notes that later, up to a second later, and until then throws away what is to be sent. Asking
-    /// for the state makes newer kernels (6.8 and later) note it right away.
-    pub async fn wait_operational(&self, name: &str) -> Result<(), NetError> {
-        let deadline = Instant::now() + OPERATIONAL_LIMIT;
-        loop {
-            let link = self.get_link(name).await?.ok_or_else(|| self.no_interface(name))?;
-            let state = link.attributes.iter().find_map(|attribute| match attribute {
-                LinkAttribute::OperState(state) => Some(*state),
-                _ => None,
-            });
-            if matches!(state, Some(State::Up | State::Unknown)) {
-                return Ok(());
-            }
-            if Instant::now() >= deadline {
-                return Err(NetError::NotOperational {
-                    namespace: self.namespace().to_owned(),
-                    interface: name.to_owned(),
-                    state: format!("{state:?}"),
-                });
-            }
-            tokio::time::sleep(OPERATIONAL_STEP).await;
+    fn get_link(&mut self, name: &str) {
+        let mut message = LinkUnspec::new_with_name(name).build();
+        message.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+        self.push(RTM_GETLINK, 0, &message, format!("look up the interface '{name}'"));
+    }
+
+    fn delete_link(&mut self, name: &str) {
+        let message = LinkUnspec::new_with_name(name).build();
+        self.push(RTM_DELLINK, 0, &message, format!("remove the interface '{name}'"));
+    }
+}
+
+impl Netlink {
+    /// Makes requests of which the first is for a new link called `name`.
+    ///
+    /// A link that is in the way is removed first: it is what a container that has gone left, and the kernel
+    /// removes it only some time later.
+    pub(super) fn send_link(&self, name: &str, requests: &Requests) -> Result<(), NetError> {
+        match self.try_link(name, requests) {
+            Err(NetError::LinkExists { .. }) if self.delete_link(name)? => self.try_link(name, requests),
+            outcome => outcome,
         }
     }
 
-    /// Brings the loopback interface up, which has number 1 in every namespace.
-    pub async fn set_loopback_up(&self) -> Result<(), NetError> {
-        self.set_up(LOOPBACK).await
+    fn try_link(&self, name: &str, requests: &Requests) -> Result<(), NetError> {
+        match self.ask(requests)?.refused.into_iter().next() {
+            None => Ok(()),
+            Some((0, Errno::EEXIST | Errno::EBUSY, _)) => Err(NetError::LinkExists {
+                namespace: self.namespace().to_owned(),
+                interface: name.to_owned(),
+            }),
+            Some((_, reason, action)) => Err(self.refused(action, reason)),
+        }
     }
+
+    /// The number of an interface.
+    pub fn link_index(&self, name: &str) -> Result<InterfaceIndex, NetError> {
+        Ok(InterfaceIndex(self.link(name)?.header.index))
+    }
+
+    fn link(&self, name: &str) -> Result<LinkMessage, NetError> {
+        let mut requests = Requests::default();
+        requests.get_link(name);
+        let outcome = self.ask(&requests)?;
+        match outcome.refused.into_iter().next() {
+            Some((_, Errno::ENODEV, _)) => {}
+            Some((_, reason, action)) => return Err(self.refused(action, reason)),
+            None => {
+                let link = outcome.told.iter().find(|(kind, _)| *kind == RTM_NEWLINK);
+                if let Some(link) = link.and_then(|(_, body)| parse(body)) {
+                    return Ok(link);
+                }
+            }
+        }
+        Err(NetError::NoInterface { namespace: self.namespace().to_owned(), interface: name.to_owned() })
+    }
+
+    /// Removes a link and with it the other end of a pair. Whether there was one.
+    pub fn delete_link(&self, name: &str) -> Result<bool, NetError> {
+        let mut requests = Requests::default();
+        requests.delete_link(name);
+        match self.ask(&requests)?.refused.into_iter().next() {
+            None => Ok(true),
+            // Gone in the meantime, with its other end.
+            Some((_, Errno::ENODEV, _)) => Ok(false),
+            Some((_, reason, action)) => Err(self.refused(action, reason)),
+        }
+    }
+
+    /// Whether an interface can send, which is not at once when the other end of its pair comes up: the
+    /// kernel notes that later, up to a second later, and until then throws away what is to be sent. Asking
+    /// for the state makes newer kernels (6.8 and later) note it right away.
+    pub(super) fn is_operational(&self, name: &str) -> Result<bool, NetError> {
+        let link = self.link(name)?;
+        Ok(link.attributes.iter().any(|attribute| {
+            // Interfaces that have no such state are unknown.
+            matches!(attribute, LinkAttribute::OperState(State::Up | State::Unknown))
+        }))
+    }
+}
+
+fn parse(body: &[u8]) -> Option<LinkMessage> {
+    LinkMessage::parse(body).ok()
+}
+
+/// Waits until all of some interfaces can send, as `ready` finds out: the first that cannot yet, or none.
+pub(super) async fn wait_operational<F>(mut ready: impl FnMut() -> F) -> Result<(), NetError>
+where
+    F: Future<Output = Result<Option<NotOperational>, NetError>>,
+{
+    let deadline = Instant::now() + OPERATIONAL_LIMIT;
+    while let Some(NotOperational { namespace, interface }) = ready().await? {
+        if Instant::now() >= deadline {
+            return Err(NetError::NotOperational { namespace, interface });
+        }
+        tokio::time::sleep(OPERATIONAL_STEP).await;
+    }
+    Ok(())
+}
+
+/// An interface that cannot send yet.
+#[derive(Clone, Debug)]
+pub(super) struct NotOperational {
+    /// Where.
+    pub(super) namespace: String,
+    /// Which.
+    pub(super) interface: String,
 }
 
 /// The loopback interface of any namespace.

@@ -3,7 +3,7 @@
 //!
 //! How a lab's network is made from its plan:
 //!
-//! 1. [`wan::Core::build`] makes the WAN core; [`wan::spawn_engine`] starts what delays its packets.
+//! 1. [`wan::Core::build`] makes the WAN core; [`wan::engine::run`] is what delays its packets.
 //! 2. [`Gateway::build`] makes each gateway, with its rules in force before it has a link.
 //! 3. [`Gateway::connect`] links a gateway to the core, or to the gateway that it is behind.
 //! 4. [`node::attach`] links a node's namespace to the core or to its gateway.
@@ -14,6 +14,7 @@
 mod address;
 pub mod conntrack;
 mod error;
+pub mod fast_path;
 pub mod gateway;
 pub mod iptables;
 pub mod link;
@@ -22,15 +23,19 @@ pub mod netns;
 pub mod nft;
 pub mod node;
 pub mod offload;
+pub mod receive_buffer;
 mod route;
 pub mod ruleset;
-mod sys;
+mod socket;
+pub(crate) mod sys;
 pub mod sysctl;
 mod uplink;
 pub mod wan;
+mod wire;
+mod worker;
 
 pub use error::NetError;
 pub use gateway::Gateway;
-pub use netlink::Netlink;
+pub use netlink::{Netlink, Requests};
 pub use netns::NetNs;
 pub use uplink::Uplink;

@@ -8,7 +8,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::panic;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use nix::errno::Errno;
@@ -17,10 +18,13 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 use tokio::sync::oneshot;
 
-use super::NetError;
+use super::{NetError, worker};
 
 /// Where named namespaces are.
 pub const DIRECTORY: &str = "/run/netns";
+
+/// Names taken away at a time.
+const DELETED_AT_ONCE: usize = 16;
 
 /// An open network namespace. Cheap to clone. The namespace lives for as long as a clone of this, its
 /// name, a process in it or a socket of it does.
@@ -87,6 +91,31 @@ impl NetNs {
         }
     }
 
+    /// Takes names away, whatever becomes of each: the first error is returned at the end.
+    ///
+    /// The kernel waits for all processors at each name, but for several names at the same time.
+    pub fn delete_all(names: &[String]) -> Result<(), NetError> {
+        let rest = Mutex::new(names.iter());
+        let next = || rest.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let work = || {
+            let mut outcome = Ok(());
+            while let Some(name) = next() {
+                outcome = outcome.and(Self::delete(name).map(drop));
+            }
+            outcome
+        };
+        thread::scope(|scope| {
+            let helpers = DELETED_AT_ONCE.min(names.len()).saturating_sub(1);
+            // Without a helper it takes longer.
+            let helpers: Vec<_> =
+                (0..helpers).filter_map(|_| thread::Builder::new().spawn_scoped(scope, work).ok()).collect();
+            let outcome = work();
+            helpers.into_iter().fold(outcome, |outcome, helper| {
+                outcome.and(helper.join().unwrap_or_else(|payload| panic::resume_unwind(payload)))
+            })
+        })
+    }
+
     /// The names of all named namespaces, sorted. None if nobody ever made one.
     pub fn list() -> Result<Vec<String>, NetError> {
         let fail = |source| NetError::Namespace { name: "*".to_owned(), action: "list them", source };
@@ -113,6 +142,44 @@ impl NetNs {
     /// the namespace; the calling thread stays where it is.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, NetError> {
         on_thread(&self.name, || self.enter().map(|()| work()))?
+    }
+
+    /// Makes a namespace and works inside it, on one of the threads that are there for that. If the work
+    /// fails, the namespace is removed again.
+    pub(super) async fn make<T: Send + 'static>(
+        name: &str,
+        work: impl FnOnce(&Self) -> Result<T, NetError> + Send + 'static,
+    ) -> Result<(Self, T), NetError> {
+        let name = name.to_owned();
+        worker::work(move || {
+            let target = make_mount_point(&name)?;
+            let made = unshare(CloneFlags::CLONE_NEWNET)
+                .map_err(|error| failed(&name, "make it", error))
+                .and_then(|()| bind(&name, Path::new("/proc/thread-self/ns/net"), &target));
+            let namespace = finish(&name, &target, made)?;
+            match work(&namespace) {
+                Ok(outcome) => Ok((namespace, outcome)),
+                Err(error) => {
+                    Self::delete(&name)?;
+                    Err(error)
+                }
+            }
+        })
+        .await
+    }
+
+    /// Works inside the namespace, on one of the threads that are there for that. The work must not wait for
+    /// anything but the kernel.
+    pub(super) async fn visit<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, NetError> + Send + 'static,
+    ) -> Result<T, NetError> {
+        let namespace = self.clone();
+        worker::work(move || {
+            namespace.enter()?;
+            work(&namespace)
+        })
+        .await
     }
 
     /// As [`NetNs::run`], without blocking the async runtime, whose handle the closure may use.
@@ -210,7 +277,13 @@ fn make_mount_point(name: &str) -> Result<PathBuf, NetError> {
 
 /// `/run/netns` has to be a mount of its own and shared: then what is mounted and unmounted below it
 /// is so in every mount namespace, and a namespace does not live on unseen in a container's copy.
+///
+/// Looked after once: it stays so, and looking takes longer the more is mounted there.
 fn make_directory(name: &str) -> Result<(), NetError> {
+    static MADE: AtomicBool = AtomicBool::new(false);
+    if MADE.load(Ordering::Acquire) {
+        return Ok(());
+    }
     let fail = |source| NetError::Namespace { name: name.to_owned(), action: "make /run/netns", source };
     fs::create_dir_all(DIRECTORY).map_err(fail)?;
     // One at a time, or two would mount it twice. iproute2 takes the same lock.
@@ -222,11 +295,22 @@ fn make_directory(name: &str) -> Result<(), NetError> {
         mount(None::<&str>, DIRECTORY, None::<&str>, flags, None::<&str>)
     };
     if share() == Err(Errno::EINVAL) {
-        let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
-        mount(Some(DIRECTORY), DIRECTORY, None::<&str>, flags, None::<&str>)
-            .map_err(|error| fail(io::Error::from(error)))?;
-        share().map_err(|error| fail(io::Error::from(error)))?;
+        let empty = fs::read_dir(DIRECTORY).map_err(fail)?.next().is_none();
+        mount_directory(empty).map_err(|error| fail(error.into()))?;
+        share().map_err(|error| fail(error.into()))?;
     }
     drop(lock);
+    MADE.store(true, Ordering::Release);
     Ok(())
+}
+
+/// Makes `/run/netns` a mount. If nothing is in it, of a file system in memory: where `/run` itself is on a disk, a
+/// name costs more there than the rest of a namespace. Otherwise of itself, as iproute2 does it.
+fn mount_directory(empty: bool) -> nix::Result<()> {
+    if empty {
+        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+        mount(Some("netns"), DIRECTORY, Some("tmpfs"), flags, Some("mode=755"))
+    } else {
+        mount(Some(DIRECTORY), DIRECTORY, None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>)
+    }
 }

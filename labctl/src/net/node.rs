@@ -1,7 +1,9 @@
-//! Nodes: the network of a container that something else has made.
+//! Nodes: the network of a container.
 
 use std::net::Ipv4Addr;
 
+use super::link::LOOPBACK;
+use super::netlink::Requests;
 use super::uplink::{self, Downstream};
 use super::{NetError, NetNs, Netlink, Uplink, sysctl};
 use crate::plan::NodePlan;
@@ -36,6 +38,17 @@ impl<'a> From<&'a NodePlan> for NodeNetwork<'a> {
     }
 }
 
+/// Makes a namespace with the network of a node (`&NodePlan` will do). On an error it is removed again.
+pub async fn build<'a>(network: impl Into<NodeNetwork<'a>>, uplink: Uplink<'_>) -> Result<NetNs, NetError> {
+    let network = network.into();
+    let (namespace, ()) = NetNs::make(network.namespace, prepare).await?;
+    if let Err(error) = connect(network, &namespace, uplink).await {
+        NetNs::delete(network.namespace)?;
+        return Err(error);
+    }
+    Ok(namespace)
+}
+
 /// Gives a namespace the network of a node (`&NodePlan` will do): settings, loopback, and an `eth0` that
 /// hangs off the core or its gateway. The namespace is that of a container without a network of its own.
 pub async fn attach<'a>(
@@ -43,18 +56,22 @@ pub async fn attach<'a>(
     namespace: &NetNs,
     uplink: Uplink<'_>,
 ) -> Result<(), NetError> {
-    let network = network.into();
-    namespace
-        .run_async(|| {
-            sysctl::seal()?;
-            sysctl::node()
-        })
-        .await??;
-    let netlink = Netlink::open(namespace).await?;
-    netlink.set_loopback_up().await?;
+    namespace.visit(prepare).await?;
+    connect(network.into(), namespace, uplink).await
+}
+
+/// What the calling thread's namespace has without any link.
+fn prepare(namespace: &NetNs) -> Result<(), NetError> {
+    sysctl::seal()?;
+    sysctl::node()?;
+    let mut requests = Requests::default();
+    requests.set_up(LOOPBACK);
+    Netlink::open_here(namespace)?.send(&requests)
+}
+
+async fn connect(network: NodeNetwork<'_>, namespace: &NetNs, uplink: Uplink<'_>) -> Result<(), NetError> {
     let down = Downstream {
         namespace,
-        netlink: &netlink,
         place: network.namespace,
         name: network.name,
         interface: INTERFACE,

@@ -1,10 +1,15 @@
 //! Settings below `/proc/sys/net`. They are those of the namespace that the calling thread is in.
 
-use std::fs;
-use std::io;
+use std::cell::RefCell;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
 use std::path::{Component, Path};
 
-use super::NetError;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
+
+use super::{NetError, sys};
 
 /// What every namespace of a lab has.
 ///
@@ -53,6 +58,20 @@ pub fn router(strict: bool) -> Result<(), NetError> {
     set("net/ipv4/conf/default/rp_filter", filter)
 }
 
+/// Settings of the WAN's core, which routes nothing by itself: its engine does.
+pub fn core() -> Result<(), NetError> {
+    set("net/ipv4/ip_forward", "0")
+}
+
+/// Whether the kernel forwards in the calling thread's namespace, the core of a WAN: from an access link only what
+/// its own addresses send.
+pub fn forward(forward: bool) -> Result<(), NetError> {
+    if forward {
+        return router(true);
+    }
+    set("net/ipv4/ip_forward", "0")
+}
+
 /// Settings of a node's namespace.
 pub fn node() -> Result<(), NetError> {
     set_all(NODE)
@@ -78,7 +97,33 @@ pub fn set(path: &str, value: &str) -> Result<(), NetError> {
             "only settings below net/ belong to a namespace; write it as net/ipv4/ip_forward",
         )));
     }
-    fs::write(Path::new("/proc/sys").join(below), value).map_err(fail)
+    write(path, value).map_err(fail)
+}
+
+fn write(path: &str, value: &str) -> io::Result<()> {
+    PRIVATE.with_borrow(|private| {
+        let Some(proc) = private else { return fs::write(Path::new("/proc/sys").join(path), value) };
+        let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+        let file = openat(proc, Path::new("sys").join(path).as_path(), flags, Mode::empty())?;
+        File::from(file).write_all(value.as_bytes())
+    })
+}
+
+thread_local! {
+    /// The `/proc` that this thread writes settings below, if it is one of its own.
+    static PRIVATE: RefCell<Option<OwnedFd>> = const { RefCell::new(None) };
+}
+
+/// Lets the calling thread write settings below a `/proc` of its own, a new one at each call.
+///
+/// The kernel keeps what it looked up below `/proc/sys` for each namespace, all namespaces' names in one
+/// list, which it goes through at the next look-up: settings of the thousandth namespace would take many times
+/// as long as those of the first. What was looked up in a `/proc` goes with it, and so does its memory.
+pub(super) fn renew() {
+    // Where that is not allowed, or the kernel is older than 5.8, the settings take their time.
+    // The old one goes first: it is not needed for the new one.
+    PRIVATE.set(None);
+    PRIVATE.set(sys::mount_private_proc().ok());
 }
 
 #[cfg(test)]

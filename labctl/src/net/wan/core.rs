@@ -1,12 +1,16 @@
 //! The WAN core: a routed namespace that reaches its attachments and nothing else.
 
-use std::net::Ipv4Addr;
+use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::super::link::{InterfaceIndex, LOOPBACK, Mac, VethEnd};
+use super::super::link::{InterfaceIndex, LOOPBACK, VethEnd};
+use super::super::netlink::Requests;
 use super::super::ruleset::{self, Program};
-use super::super::{NetError, NetNs, Netlink, offload, sysctl};
-use super::QUEUES;
-use crate::plan::{Attachment, WanPlan};
+use super::super::uplink::Upstream;
+use super::super::{NetError, NetNs, Netlink, sysctl};
+use super::kernel;
+
+use crate::plan::{EngineKind, WanPlan};
 
 /// Interfaces of attachments are numbered from here, in the order of the plan: the engine sees numbers
 /// only, and knows from them who sends and who receives.
@@ -36,46 +40,44 @@ impl AttachmentId {
 #[derive(Clone, Debug)]
 pub struct Core {
     namespace: NetNs,
-    netlink: Netlink,
+    netlink: Arc<Netlink>,
+    /// The attachments of its plan, by name.
+    ids: Arc<HashMap<String, AttachmentId>>,
 }
 
 impl Core {
-    /// Makes the core: no attachment yet, no route but the blackhole, and every packet that it forwards
-    /// handed to the engine. Without an engine nothing passes. On an error the namespace is removed again.
+    /// Makes the core: no attachment yet, no route but the blackhole, and the kernel forwards nothing. What passes,
+    /// the engine takes in and sends out: without one nothing passes. On an error the namespace is removed again.
     pub async fn build(plan: &WanPlan) -> Result<Self, NetError> {
-        let namespace = NetNs::create(&plan.namespace)?;
-        let built = Self::furnish(namespace, plan).await;
-        if built.is_err() {
-            NetNs::delete(&plan.namespace)?;
-        }
-        built
-    }
-
-    async fn furnish(namespace: NetNs, plan: &WanPlan) -> Result<Self, NetError> {
-        namespace
-            .run_async(|| {
-                sysctl::seal()?;
-                sysctl::router(true)
-            })
-            .await??;
-        let links = async {
-            let netlink = Netlink::open(&namespace).await?;
-            netlink.set_loopback_up().await?;
-            netlink.add_address(LOOPBACK, plan.address, 32).await?;
-            netlink.add_blackhole(plan.network, plan.prefix).await?;
+        let mut requests = Requests::default();
+        requests.set_up(LOOPBACK);
+        requests.add_address(LOOPBACK, plan.address, 32);
+        requests.add_blackhole(plan.network, plan.prefix);
+        let (namespace, netlink) = NetNs::make(&plan.namespace, move |namespace| {
+            sysctl::seal()?;
+            sysctl::core()?;
+            let netlink = Netlink::open_here(namespace)?;
+            netlink.send(&requests)?;
             Ok(netlink)
-        };
-        let rules = rules(plan.address);
-        let rules = ruleset::apply(&namespace, Program::IptablesRestore, &rules);
-        let (netlink, ()) = tokio::try_join!(links, rules)?;
-        Ok(Self { namespace, netlink })
+        })
+        .await?;
+        if let Err(error) = ruleset::apply(&namespace, Program::IptablesRestore, &rules(plan)).await {
+            NetNs::delete(&plan.namespace)?;
+            return Err(error);
+        }
+        Ok(Self::of(plan, namespace, netlink))
     }
 
     /// The core of a lab that runs already.
     pub async fn open(plan: &WanPlan) -> Result<Self, NetError> {
         let namespace = NetNs::open(&plan.namespace)?;
         let netlink = Netlink::open(&namespace).await?;
-        Ok(Self { namespace, netlink })
+        Ok(Self::of(plan, namespace, netlink))
+    }
+
+    fn of(plan: &WanPlan, namespace: NetNs, netlink: Netlink) -> Self {
+        let ids = plan.attachments.iter().enumerate().map(|(id, at)| (at.name.to_string(), AttachmentId(id)));
+        Self { namespace, netlink: Arc::new(netlink), ids: Arc::new(ids.collect()) }
     }
 
     /// Its namespace.
@@ -84,61 +86,69 @@ impl Core {
         &self.namespace
     }
 
-    /// Makes the link to an attachment and routes its addresses to it. Returns the address of the core's
-    /// end.
+    /// The link to an attachment, and the routes of its addresses to it, that are to be made.
     ///
     /// Both sides are told each other's link address, so that no ARP packet is on a WAN link: an access
     /// link has two ends, nothing to ask, and the kernel's table of learnt neighbours is small.
-    pub(in crate::net) async fn attach(
+    pub(in crate::net) fn port(
         &self,
         plan: &WanPlan,
         name: &str,
         far: &VethEnd<'_>,
-    ) -> Result<Mac, NetError> {
-        let (id, attachment) = find(plan, name)?;
-        let index = id.interface().ok_or_else(|| NetError::NotInPlan {
-            what: "interface number left for the WAN attachment",
-            name: name.to_owned(),
-        })?;
+    ) -> Result<Upstream, NetError> {
+        let missing = |what| NetError::NotInPlan { what, name: name.to_owned() };
+        let id = self.ids.get(name).ok_or_else(|| missing("WAN attachment"))?;
+        let attachment = plan.attachments.get(id.0).ok_or_else(|| missing("WAN attachment"))?;
+        let index = id.interface().ok_or_else(|| missing("interface number left for the WAN attachment"))?;
         let mut near = VethEnd::new(&self.namespace, &plan.namespace, name);
         near.index = Some(index);
-        self.netlink.add_veth(&near, far).await?;
-        let interface = name.to_owned();
-        self.namespace.run_async(move || offload::turn_off(&interface)).await??;
+        let mut requests = Requests::default();
+        requests.add_veth(&near, far);
         for &address in &attachment.addresses {
-            self.netlink.add_host_route(address, index).await?;
-            self.netlink.add_neighbour(index, address, far.mac).await?;
+            requests.add_host_route(address, index);
+            requests.add_neighbour(index, address, far.mac);
         }
-        Ok(near.mac)
-    }
-
-    /// Waits until the link to an attachment can send.
-    pub(in crate::net) async fn wait_operational(&self, name: &str) -> Result<(), NetError> {
-        self.netlink.wait_operational(name).await
+        let below = match plan.engine {
+            EngineKind::User => Requests::default(),
+            EngineKind::Kernel => {
+                let (below, here) = kernel::first(plan, attachment, index);
+                requests.append(here);
+                below
+            }
+        };
+        Ok(Upstream {
+            namespace: self.namespace.clone(),
+            netlink: Some(self.netlink.clone()),
+            requests,
+            below,
+            mac: Some(near.mac),
+            interfaces: vec![name.to_owned()],
+        })
     }
 }
 
-fn find<'a>(plan: &'a WanPlan, name: &str) -> Result<(AttachmentId, &'a Attachment), NetError> {
-    plan.attachments
-        .iter()
-        .enumerate()
-        .find(|(_, attachment)| attachment.name.as_str() == name)
-        .map(|(position, attachment)| (AttachmentId(position), attachment))
-        .ok_or_else(|| NetError::NotInPlan { what: "WAN attachment", name: name.to_owned() })
-}
-
-/// The core's rules. There is no `--queue-bypass`: if the engine dies, the WAN stops, rather than going
-/// on without its delays. A ping of the core's own address is answered (not delayed); nothing else is.
-fn rules(address: Ipv4Addr) -> String {
-    let last = QUEUES - 1;
+/// The core's rules. A ping of the core's own address is answered (not delayed); nothing else is, and nothing is
+/// forwarded whatever the settings, but for what the kernel's engine has marked. What labctl's own takes is dropped
+/// before the kernel looks for a route that is not there, which would take as long again as taking it.
+fn rules(plan: &WanPlan) -> String {
+    let address = plan.address;
+    let (taken, forwarded) = match plan.engine {
+        EngineKind::User => (format!("-A PREROUTING ! -d {address} -j DROP\n"), String::new()),
+        EngineKind::Kernel => {
+            let mark = kernel::MARK;
+            (String::new(), format!("-A FORWARD -m mark --mark {mark:#x}/{mark:#x} -j ACCEPT\n"))
+        }
+    };
     format!(
-        "*mangle\n\
-         :FORWARD ACCEPT\n\
-         -A FORWARD -j NFQUEUE --queue-balance 0:{last}\n\
+        "*raw\n\
+         :PREROUTING ACCEPT\n\
+         {taken}\
          COMMIT\n\
          *filter\n\
          :INPUT DROP\n\
+         :FORWARD DROP\n\
          -A INPUT -d {address} -p icmp --icmp-type echo-request -j ACCEPT\n\
+         {forwarded}\
          COMMIT\n"
     )
 }

@@ -2,55 +2,31 @@
 //!
 //! A packet passes these stages in this order:
 //!
-//! 1. the sender's access link upwards: queue, rate, loss, delay and jitter ([`Access`]);
-//! 2. the path between the two regions: half of their RTT, and jitter as a share of it;
+//! 1. the sender's access link upwards: queue, rate, loss, delay and jitter ([`Lane`]);
+//! 2. the path between the two attachments: half of the RTT of their regions, or what follows from the distance of
+//!    their places, and jitter as a share of it ([`Paths`]);
 //! 3. the receiver's access link downwards, as 1.
 //!
 //! Each stage is first in, first out: 1 and 3 for all packets of the link, 2 for all packets of the pair
-//! of attachments. So packets of a pair are never reordered. Stage 3 is entered when the packet has come
+//! of attachments. So packets of a pair are never reordered, but for those that a link is asked to hold back. Stage 3 is entered when the packet has come
 //! there and not when it was sent: packets from far and from near share the queue in the order in which
 //! they arrive.
-
-use std::cmp::Ordering;
-use std::collections::{BinaryHeap, HashMap};
-use std::time::Duration;
-
-use rand_chacha::ChaCha8Rng;
-use rand_core::SeedableRng;
+//!
+//! Random numbers are drawn from a stream for each attachment, way and purpose. So the same seed and the same packets
+//! at a link give the same drops there, whatever other links carry.
 
 use super::AttachmentId;
-use super::access::{Access, Bytes, Lost, Moment, jittered};
+use super::barriers::Barriers;
+use super::calendar::Calendar;
 use super::counters::{Cause, Counters};
+use super::lane::{Bytes, Lane, Lost, Moment, Out};
+use super::paths::Paths;
+use crate::link::{AccessLink, Setting, Ways};
 use crate::plan::WanPlan;
 
-/// Packets that a WAN holds at most, those in flight. The kernel holds the packets themselves: at 1,500
-/// bytes each this is some 300 MB there. It is enough for 7 Gbit/s of such packets at 200 ms.
-pub const CAPACITY: usize = 131_072;
-
-/// What an engine does with packets: the model behind every way of taking them from the kernel.
-///
-/// `T` is what the engine knows a packet by.
-pub trait Impairment<T> {
-    /// Takes a packet that `from` has sent at `now` to `to`. If it is lost at once, it comes back.
-    fn enter(
-        &mut self,
-        now: Moment,
-        from: AttachmentId,
-        to: AttachmentId,
-        length: Bytes,
-        packet: T,
-    ) -> Result<(), Dropped<T>>;
-
-    /// When there is something to do next; `None` while no packet is in flight.
-    fn next(&self) -> Option<Moment>;
-
-    /// Does one thing that is due by `now` and returns the packet whose fate that decides. `None`:
-    /// nothing more is due.
-    fn poll(&mut self, now: Moment) -> Option<Fate<T>>;
-
-    /// What was counted, by attachment.
-    fn counters(&self) -> &[Counters];
-}
+/// Packets that a WAN holds at most, those in flight: at 1,500 bytes each some 400 MB. It is enough for 10 Gbit/s of
+/// such packets at 300 ms.
+pub const CAPACITY: usize = 262_144;
 
 /// A packet that is not delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,40 +41,39 @@ pub struct Dropped<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate<T> {
     /// Its time has come.
-    Deliver(T),
+    Deliver {
+        /// Whose it is.
+        to: AttachmentId,
+        /// The packet.
+        packet: T,
+    },
     /// It was lost on the way.
     Drop(Dropped<T>),
 }
 
-/// The model of a [`WanPlan`].
+/// The model of a [`WanPlan`]. `T` is what an engine knows a packet by; a copy of it is another packet of the same
+/// content.
 #[derive(Debug)]
 pub struct Model<T> {
     attachments: Vec<Link>,
-    delay: Vec<Vec<Duration>>,
-    jitter: f64,
-    /// When the last packet of a pair came through the path. Kept only where there is jitter: without it
-    /// the order is the one of sending.
-    paths: HashMap<(AttachmentId, AttachmentId), Moment>,
-    random: ChaCha8Rng,
-    flights: BinaryHeap<Flight<T>>,
-    sequence: u64,
+    paths: Paths,
+    barriers: Barriers,
+    flights: Calendar<Flight<T>>,
     capacity: usize,
     counters: Vec<Counters>,
 }
 
 #[derive(Debug)]
 struct Link {
-    region: usize,
-    up: Access,
-    down: Access,
+    up: Lane,
+    down: Lane,
+    /// False while the link is down.
+    works: bool,
 }
 
 /// A packet on its way.
 #[derive(Debug)]
 struct Flight<T> {
-    due: Moment,
-    /// Of two that are due at the same moment, the one that was put in first is first.
-    sequence: u64,
     to: AttachmentId,
     length: Bytes,
     /// What is due: its entry into the receiver's access link, or its delivery.
@@ -106,7 +81,7 @@ struct Flight<T> {
     packet: T,
 }
 
-impl<T> Model<T> {
+impl<T: Clone> Model<T> {
     /// A WAN in which nothing is in flight.
     #[must_use]
     pub fn new(plan: &WanPlan) -> Self {
@@ -114,24 +89,19 @@ impl<T> Model<T> {
     }
 
     fn with_capacity(plan: &WanPlan, capacity: usize) -> Self {
-        let attachments: Vec<_> = plan
-            .attachments
-            .iter()
-            .map(|at| Link {
-                region: at.region,
-                up: Access::new(at.up, at.loss, at.access_delay, at.access_jitter),
-                down: Access::new(at.down, at.loss, at.access_delay, at.access_jitter),
-            })
-            .collect();
+        let lane = |spec, way, name: &str| Lane::new(spec, plan.seed, way, name);
+        let link = |at: &crate::plan::Attachment| Link {
+            up: lane(at.access.up, "up", at.name.as_str()),
+            down: lane(at.access.down, "down", at.name.as_str()),
+            works: true,
+        };
+        let attachments: Vec<_> = plan.attachments.iter().map(link).collect();
         Self {
             counters: vec![Counters::default(); attachments.len()],
             attachments,
-            delay: plan.delay.clone(),
-            jitter: plan.jitter.clamp(0.0, 1.0),
-            paths: HashMap::new(),
-            random: ChaCha8Rng::seed_from_u64(plan.seed),
-            flights: BinaryHeap::new(),
-            sequence: 0,
+            paths: Paths::new(plan),
+            barriers: Barriers::default(),
+            flights: Calendar::new(),
             capacity,
         }
     }
@@ -142,54 +112,83 @@ impl<T> Model<T> {
         id < self.attachments.len()
     }
 
-    fn path(&mut self, now: Moment, from: AttachmentId, to: AttachmentId) -> Moment {
-        let delay = self.delay[self.attachments[from.0].region][self.attachments[to.0].region];
-        let jitter = delay.mul_f64(self.jitter);
-        let out = now.saturating_add(jittered(delay, jitter, &mut self.random));
-        if jitter.is_zero() {
-            return out;
+    /// The plan.
+    #[must_use]
+    pub fn plan(&self) -> &WanPlan {
+        self.paths.plan()
+    }
+
+    /// What an access link is like now.
+    ///
+    /// # Panics
+    ///
+    /// This and what follows, if the plan lacks the attachment; ask [`Model::has`].
+    #[must_use]
+    pub fn link(&self, AttachmentId(id): AttachmentId) -> AccessLink {
+        let link = &self.attachments[id];
+        AccessLink { up: *link.up.spec(), down: *link.down.spec() }
+    }
+
+    /// Bytes that wait for an access link, up and down.
+    #[must_use]
+    pub fn backlog(&self, now: Moment, AttachmentId(id): AttachmentId) -> (u64, u64) {
+        let link = &self.attachments[id];
+        (link.up.backlog(now), link.down.backlog(now))
+    }
+
+    /// Changes an access link for the packets that come to it from now on.
+    pub fn set(&mut self, now: Moment, AttachmentId(id): AttachmentId, ways: Ways, setting: Setting) {
+        let link = &mut self.attachments[id];
+        if ways.up() {
+            link.up.set(now, setting);
         }
-        let last = self.paths.entry((from, to)).or_default();
-        *last = out.max(*last);
-        *last
-    }
-
-    fn put(&mut self, due: Moment, to: AttachmentId, length: Bytes, delivery: bool, packet: T) {
-        self.sequence += 1;
-        self.flights.push(Flight { due, sequence: self.sequence, to, length, delivery, packet });
-    }
-
-    /// Passes the receiver's access link; what becomes of the packet, if that is known now.
-    fn descend(&mut self, flight: Flight<T>) -> Option<Fate<T>> {
-        let Flight { due: now, to, length, packet, .. } = flight;
-        let link = &mut self.attachments[to.0].down;
-        match link.pass(now, length, &mut self.random) {
-            // A link that neither holds nor delays anything: no need to come back for it.
-            Ok(due) if due == now && !link.has_memory() => Some(self.deliver(to, length, packet)),
-            Ok(due) => {
-                self.put(due, to, length, true, packet);
-                None
-            }
-            Err(lost) => {
-                let cause = match lost {
-                    Lost::Queue => Cause::DownQueue,
-                    Lost::Wire => Cause::DownLoss,
-                };
-                self.counters[to.0].drop_packet(cause);
-                Some(Fate::Drop(Dropped { packet, cause }))
-            }
+        if ways.down() {
+            link.down.set(now, setting);
         }
     }
 
-    fn deliver(&mut self, to: AttachmentId, length: Bytes, packet: T) -> Fate<T> {
-        self.counters[to.0].received.add(length);
-        Fate::Deliver(packet)
+    /// Takes an access link down, or up again. What was sent before and arrives while it is down is lost.
+    pub fn set_works(&mut self, AttachmentId(id): AttachmentId, works: bool) {
+        self.attachments[id].works = works;
     }
-}
 
-impl<T> Impairment<T> for Model<T> {
-    /// Panics if the plan lacks one of the two attachments; ask [`Model::has`].
-    fn enter(
+    /// False while an access link is down.
+    #[must_use]
+    pub fn works(&self, AttachmentId(id): AttachmentId) -> bool {
+        self.attachments[id].works
+    }
+
+    /// Stops packets between sides, besides what is stopped already. What is on its way arrives.
+    pub fn part(&mut self, sides: &[Vec<AttachmentId>]) {
+        self.barriers.add(self.attachments.len(), sides);
+    }
+
+    /// Ends all partitions.
+    pub fn heal(&mut self) {
+        self.barriers.clear();
+    }
+
+    /// Partitions in force.
+    #[must_use]
+    pub fn partitions(&self) -> usize {
+        self.barriers.count()
+    }
+
+    /// Packets in flight.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// What was counted at an attachment.
+    #[must_use]
+    pub fn counters(&self, AttachmentId(id): AttachmentId) -> Counters {
+        let link = &self.attachments[id];
+        Counters { up_waiting: link.up.waiting(), down_waiting: link.down.waiting(), ..self.counters[id] }
+    }
+
+    /// Takes a packet that `from` has sent at `now` to `to`. If it is lost at once, it comes back.
+    pub fn enter(
         &mut self,
         now: Moment,
         from: AttachmentId,
@@ -198,17 +197,13 @@ impl<T> Impairment<T> for Model<T> {
         packet: T,
     ) -> Result<(), Dropped<T>> {
         self.counters[from.0].sent.add(length);
-        let left = if self.flights.len() < self.capacity {
-            self.attachments[from.0].up.pass(now, length, &mut self.random).map_err(|lost| match lost {
-                Lost::Queue => Cause::UpQueue,
-                Lost::Wire => Cause::UpLoss,
-            })
-        } else {
-            Err(Cause::Overflow)
-        };
-        match left {
-            Ok(left) => {
-                let arrival = self.path(left, from, to);
+        match self.ascend(now, from, to, length) {
+            Ok(out) => {
+                self.note(from, out);
+                let arrival = self.paths.pass(out.at, from, to, out.late);
+                if out.twice {
+                    self.put(arrival, to, length, false, packet.clone());
+                }
                 self.put(arrival, to, length, false, packet);
                 Ok(())
             }
@@ -219,49 +214,98 @@ impl<T> Impairment<T> for Model<T> {
         }
     }
 
-    fn next(&self) -> Option<Moment> {
-        self.flights.peek().map(|flight| flight.due)
+    fn ascend(
+        &mut self,
+        now: Moment,
+        from: AttachmentId,
+        to: AttachmentId,
+        length: Bytes,
+    ) -> Result<Out, Cause> {
+        let link = &mut self.attachments[from.0];
+        if !link.works {
+            return Err(Cause::LinkDown);
+        }
+        if self.barriers.stop(from, to) {
+            return Err(Cause::Partition);
+        }
+        if self.flights.len() >= self.capacity {
+            return Err(Cause::Overflow);
+        }
+        link.up.pass(now, length).map_err(|lost| match lost {
+            Lost::Queue => Cause::UpQueue,
+            Lost::Wire => Cause::UpLoss,
+        })
     }
 
-    fn poll(&mut self, now: Moment) -> Option<Fate<T>> {
-        while self.next()? <= now {
-            let flight = self.flights.pop()?;
+    /// Passes the receiver's access link; what becomes of the packet, if that is known now.
+    fn descend(&mut self, now: Moment, flight: Flight<T>) -> Option<Fate<T>> {
+        let Flight { to, length, packet, .. } = flight;
+        let link = &mut self.attachments[to.0];
+        if !link.works {
+            return Some(self.drop(to, Cause::LinkDown, packet));
+        }
+        match link.down.pass(now, length) {
+            Ok(out) => {
+                self.note(to, out);
+                if out.twice {
+                    self.put(out.at, to, length, true, packet.clone());
+                }
+                // A link that neither holds nor delays it: no need to come back for it.
+                if out.at_once {
+                    return Some(self.deliver(to, length, packet));
+                }
+                self.put(out.at, to, length, true, packet);
+                None
+            }
+            Err(Lost::Queue) => Some(self.drop(to, Cause::DownQueue, packet)),
+            Err(Lost::Wire) => Some(self.drop(to, Cause::DownLoss, packet)),
+        }
+    }
+
+    fn note(&mut self, AttachmentId(at): AttachmentId, out: Out) {
+        let counters = &mut self.counters[at];
+        counters.duplicated += u64::from(out.twice);
+        counters.reordered += u64::from(out.late);
+    }
+
+    fn put(&mut self, due: Moment, to: AttachmentId, length: Bytes, delivery: bool, packet: T) {
+        self.flights.push(due, Flight { to, length, delivery, packet });
+    }
+
+    fn deliver(&mut self, to: AttachmentId, length: Bytes, packet: T) -> Fate<T> {
+        if !self.works(to) {
+            return self.drop(to, Cause::LinkDown, packet);
+        }
+        self.counters[to.0].received.add(length);
+        Fate::Deliver { to, packet }
+    }
+
+    fn drop(&mut self, at: AttachmentId, cause: Cause, packet: T) -> Fate<T> {
+        self.counters[at.0].drop_packet(cause);
+        Fate::Drop(Dropped { packet, cause })
+    }
+
+    /// When there is something to do next; `None` while no packet is in flight.
+    #[must_use]
+    pub fn next(&self) -> Option<Moment> {
+        self.flights.next()
+    }
+
+    /// Does one thing that is due by `now` and returns the packet whose fate that decides. `None`: nothing more is
+    /// due.
+    pub fn poll(&mut self, now: Moment) -> Option<Fate<T>> {
+        loop {
+            let (due, flight) = self.flights.pop(now)?;
             if flight.delivery {
                 return Some(self.deliver(flight.to, flight.length, flight.packet));
             }
             // At the time when it was due, not when somebody came to look: lateness must not add up.
-            if let Some(fate) = self.descend(flight) {
+            if let Some(fate) = self.descend(due, flight) {
                 return Some(fate);
             }
         }
-        None
-    }
-
-    fn counters(&self) -> &[Counters] {
-        &self.counters
     }
 }
-
-// The heap gives its largest element: that is the one which is due first.
-impl<T> Ord for Flight<T> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.due, other.sequence).cmp(&(self.due, self.sequence))
-    }
-}
-
-impl<T> PartialOrd for Flight<T> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<T> PartialEq for Flight<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl<T> Eq for Flight<T> {}
 
 #[cfg(test)]
 #[path = "model_tests.rs"]

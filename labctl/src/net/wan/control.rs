@@ -1,0 +1,247 @@
+//! What a running WAN can be asked, over the keeper's socket, and how an engine's model does it.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::AttachmentId;
+use super::counters::Counters;
+use super::engine::EngineKind;
+use super::lane::Moment;
+use super::model::Model;
+use crate::link::{AccessLink, Change, Setting, Ways};
+use crate::plan::WanPlan;
+
+/// A request. Links are called by their attachments' names: those of public nodes, and of sites on the WAN.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum WanRequest {
+    /// Change an access link for the packets that come to it from now on.
+    SetLink {
+        /// The link.
+        link: String,
+        /// Which ways of it.
+        #[serde(default)]
+        ways: Ways,
+        /// What to change; what is not named stays.
+        settings: Vec<Setting>,
+    },
+    /// Take an access link down, or up again.
+    SetWorks {
+        /// The link.
+        link: String,
+        /// Whether it works from now on.
+        works: bool,
+    },
+    /// Stop packets between sides, each of which is a list of names of links and regions; with one side, between
+    /// that one and everybody else. What is stopped already stays so.
+    Partition {
+        /// The sides.
+        sides: Vec<Vec<String>>,
+    },
+    /// End all partitions.
+    Heal,
+    /// End the engine, as if it had failed: the WAN carries nothing until it is repaired. To try out what depends on
+    /// it.
+    Stop,
+    /// Tell what all links are like, and what was counted.
+    Report,
+}
+
+impl WanRequest {
+    /// The change that it asks for, if it asks for one.
+    #[must_use]
+    pub fn change(&self) -> Option<Change> {
+        Some(match self.clone() {
+            Self::SetLink { link, ways, settings } => Change::SetLink { link, ways, settings },
+            Self::SetWorks { link, works } => Change::SetWorks { link, works },
+            Self::Partition { sides } => Change::Partition { sides },
+            Self::Heal => Change::Heal,
+            Self::Stop | Self::Report => return None,
+        })
+    }
+}
+
+impl From<Change> for WanRequest {
+    fn from(change: Change) -> Self {
+        match change {
+            Change::SetLink { link, ways, settings } => Self::SetLink { link, ways, settings },
+            Change::SetWorks { link, works } => Self::SetWorks { link, works },
+            Change::Partition { sides } => Self::Partition { sides },
+            Change::Heal => Self::Heal,
+        }
+    }
+}
+
+/// What a WAN answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum WanAnswer {
+    /// Done; nothing to tell.
+    Done,
+    /// All that is known.
+    Report(Box<Report>),
+}
+
+/// A WAN at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The engine.
+    pub engine: EngineKind,
+    /// Time since it was started, in nanoseconds: what counters count from.
+    pub uptime_ns: u64,
+    /// Packets in flight.
+    pub in_flight: u64,
+    /// Partitions in force.
+    pub partitions: u64,
+    /// Packets that no model was asked about: those for nobody, and what is not IPv4.
+    pub strays: u64,
+    /// Packets that the kernel had no room for before the engine took them.
+    pub missed: u64,
+    /// Every access link, in the order of the plan.
+    pub links: Vec<LinkReport>,
+}
+
+impl Report {
+    /// A link by its name.
+    #[must_use]
+    pub fn link(&self, name: &str) -> Option<&LinkReport> {
+        self.links.iter().find(|link| link.name == name)
+    }
+}
+
+/// An access link at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LinkReport {
+    /// Its name.
+    pub name: String,
+    /// Its region.
+    pub region: String,
+    /// False while it is down.
+    pub works: bool,
+    /// What it is like.
+    pub access: AccessLink,
+    /// What it carried, from the engine's start on.
+    pub counters: Counters,
+    /// Bytes that wait on the way up.
+    pub up_backlog: u64,
+    /// Bytes that wait on the way down.
+    pub down_backlog: u64,
+}
+
+/// The names of a plan.
+#[derive(Clone, Debug)]
+pub struct Names {
+    links: HashMap<String, AttachmentId>,
+    regions: HashMap<String, Vec<AttachmentId>>,
+    count: usize,
+}
+
+impl Names {
+    /// Those of this plan.
+    #[must_use]
+    pub fn new(plan: &WanPlan) -> Self {
+        let mut regions: HashMap<_, Vec<_>> =
+            plan.regions.iter().map(|name| (name.clone(), vec![])).collect();
+        let mut links = HashMap::new();
+        for (id, at) in plan.attachments.iter().enumerate() {
+            links.insert(at.name.to_string(), AttachmentId(id));
+            if let Some(members) = plan.regions.get(at.region).and_then(|region| regions.get_mut(region)) {
+                members.push(AttachmentId(id));
+            }
+        }
+        Self { links, regions, count: plan.attachments.len() }
+    }
+
+    /// The link of this name.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the name.
+    pub fn link(&self, name: &str) -> Result<AttachmentId, String> {
+        self.links.get(name).copied().ok_or_else(|| {
+            format!("the WAN has no link '{name}'; a link is called like its public node, or its site")
+        })
+    }
+
+    /// The links of a partition's sides. A name that a link and a region have is the link's.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the names.
+    pub fn sides(&self, sides: &[Vec<String>]) -> Result<Vec<Vec<AttachmentId>>, String> {
+        let members = |name: &String| match (self.links.get(name), self.regions.get(name)) {
+            (Some(link), _) => Ok(vec![*link]),
+            (None, Some(members)) => Ok(members.clone()),
+            (None, None) => Err(format!("the WAN has no link and no region '{name}'")),
+        };
+        let side = |names: &Vec<String>| -> Result<Vec<_>, String> {
+            Ok(names.iter().map(members).collect::<Result<Vec<_>, _>>()?.concat())
+        };
+        let mut sides = sides.iter().map(side).collect::<Result<Vec<_>, _>>()?;
+        match &sides[..] {
+            [] => return Err("a partition needs a side".to_owned()),
+            [only] => {
+                let rest = (0..self.count).map(AttachmentId).filter(|id| !only.contains(id)).collect();
+                sides.push(rest);
+            }
+            _ => {}
+        }
+        let mut all = sides.concat();
+        all.sort_unstable();
+        match all.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(twice) => {
+                let name = self.links.iter().find(|(_, id)| **id == twice[0]).map_or("", |(name, _)| name);
+                Err(format!("the link '{name}' is on two sides"))
+            }
+            None => Ok(sides),
+        }
+    }
+}
+
+/// Does what is asked of a model.
+///
+/// # Errors
+///
+/// What is wrong with the request.
+pub fn apply<T: Clone>(
+    model: &mut Model<T>,
+    names: &Names,
+    now: Moment,
+    request: &WanRequest,
+) -> Result<(), String> {
+    match request {
+        WanRequest::SetLink { link, ways, settings } => {
+            let id = names.link(link)?;
+            for setting in settings {
+                model.set(now, id, *ways, *setting);
+            }
+        }
+        WanRequest::SetWorks { link, works } => model.set_works(names.link(link)?, *works),
+        WanRequest::Partition { sides } => model.part(&names.sides(sides)?),
+        WanRequest::Heal => model.heal(),
+        // The engine's owner ends it.
+        WanRequest::Stop | WanRequest::Report => {}
+    }
+    Ok(())
+}
+
+/// What a model knows of its links.
+#[must_use]
+pub fn links<T: Clone>(model: &Model<T>, now: Moment) -> Vec<LinkReport> {
+    let plan = model.plan();
+    let link = |(id, at): (usize, &crate::plan::Attachment)| {
+        let id = AttachmentId(id);
+        let (up_backlog, down_backlog) = model.backlog(now, id);
+        LinkReport {
+            name: at.name.to_string(),
+            region: plan.regions.get(at.region).cloned().unwrap_or_default(),
+            works: model.works(id),
+            access: model.link(id),
+            counters: model.counters(id),
+            up_backlog,
+            down_backlog,
+        }
+    };
+    plan.attachments.iter().enumerate().map(link).collect()
+}
