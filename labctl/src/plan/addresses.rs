@@ -68,9 +68,10 @@ pub(super) fn assign(topology: &Topology) -> Addresses {
             addresses.outside.insert(site.name.clone(), wan.take(site.outside_addresses));
         }
     }
+    let members = topology.members();
     let mut rooms: BTreeMap<&NodeName, Hosts> = BTreeMap::new();
     for site in &sites {
-        let subnet = site.subnet.unwrap_or_else(|| wan.take_block(topology.hosts(&site.name)));
+        let subnet = site.subnet.unwrap_or_else(|| wan.take_block(members[&site.name].hosts()));
         addresses.inside.insert(site.name.clone(), subnet);
         rooms.insert(&site.name, Hosts { subnet, next: 2, last: subnet.hosts() });
     }

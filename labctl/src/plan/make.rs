@@ -1,5 +1,6 @@
 //! Puts a plan together.
 
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use overlay_control::{Instance, Role};
@@ -7,12 +8,14 @@ use overlay_control::{Instance, Role};
 use super::addresses::{self, Addresses};
 use super::seeds::derive_seed;
 use super::{
-    Attachment, GatewayPlan, NodeKindPlan, NodePlan, OverlayNodePlan, OverlayPlan, Plan, ProgramPlan, WanPlan,
+    Attachment, EngineKind, GatewayPlan, HealthPlan, Lan, NodeKindPlan, NodePlan, OverlayNodePlan,
+    OverlayPlan, Plan, ProgramPlan, WanPlan,
 };
+use crate::link::{AccessLink, Coordinates};
 use crate::names::{NodeName, WAN};
 use crate::profile::{GatewayContext, gateway_rules};
 use crate::topology::{
-    AccessLink, Node, NodeKind, Place, Program, Site, Template, Topology, Uplink, WAN_SUBNET,
+    Members, Node, NodeKind, Place, Program, Site, Template, Topology, Uplink, WAN_SUBNET,
 };
 
 /// UDP and TCP port of login servers: that of 2006 (Baset and Schulzrinne, 2004).
@@ -38,6 +41,7 @@ impl Plan {
     #[must_use]
     pub fn new(topology: &Topology) -> Self {
         let addresses = addresses::assign(topology);
+        let members = topology.members();
         let nodes: Vec<NodePlan> =
             topology.nodes.iter().map(|node| plan_node(topology, node, &addresses)).collect();
         Self {
@@ -45,31 +49,36 @@ impl Plan {
             title: topology.title.clone(),
             published: topology.published.clone(),
             seed: topology.seed,
-            wan: plan_wan(topology, &addresses),
+            wan: plan_wan(topology, &addresses, &members),
             gateways: addresses::outer_first(topology)
                 .into_iter()
-                .map(|site| plan_gateway(topology, site, &addresses))
+                .map(|site| plan_gateway(topology, site, &addresses, &members[&site.name]))
                 .collect(),
+            schedule: topology.schedule.clone(),
             overlay: plan_overlay(topology, &nodes),
             nodes,
         }
     }
 }
 
-fn plan_wan(topology: &Topology, addresses: &Addresses) -> WanPlan {
+fn plan_wan(
+    topology: &Topology,
+    addresses: &Addresses,
+    members: &HashMap<&NodeName, Members<'_>>,
+) -> WanPlan {
     let wan = &topology.wan;
     let nodes = topology.nodes.iter().filter_map(|node| {
-        let Place::Wan { region, access } = &node.place else { return None };
+        let Place::Wan { region, at, access } = &node.place else { return None };
         let public = addresses.nodes[&node.name].clone();
-        Some(attachment(topology, &node.name, NODE_INTERFACE, *region, *access, public))
+        Some(attachment(topology, &node.name, NODE_INTERFACE, (*region, *at), access, public))
     });
     let gateways = addresses::outer_first(topology).into_iter().filter_map(|site| {
-        let Uplink::Wan { region } = site.uplink else { return None };
+        let Uplink::Wan { region, at } = site.uplink else { return None };
         let mut public = addresses.outside[&site.name].clone();
         if site.subnet.is_none() {
-            public.extend(behind(topology, &site.name, addresses));
+            public.extend(behind(&members[&site.name], addresses));
         }
-        Some(attachment(topology, &site.name, OUTSIDE_INTERFACE, region, site.access, public))
+        Some(attachment(topology, &site.name, OUTSIDE_INTERFACE, (region, at), &site.access, public))
     });
     WanPlan {
         namespace: topology.name.namespace(WAN),
@@ -78,30 +87,27 @@ fn plan_wan(topology: &Topology, addresses: &Addresses) -> WanPlan {
         prefix: WAN_SUBNET.prefix,
         seed: derive_seed(topology.seed, "wan", ""),
         regions: wan.regions.clone(),
+        places: if wan.places.iter().any(Option::is_some) { wan.places.clone() } else { Vec::new() },
         delay: wan.rtt.iter().map(|row| row.iter().map(|rtt| *rtt / 2).collect()).collect(),
         jitter: wan.jitter,
+        engine: EngineKind::User,
         attachments: nodes.chain(gateways).collect(),
     }
 }
 
 /// The addresses on a site's inside network, other than its gateway's.
-fn behind(topology: &Topology, site: &NodeName, addresses: &Addresses) -> Vec<Ipv4Addr> {
-    let nodes =
-        topology.nodes.iter().filter(|node| matches!(&node.place, Place::Site { site: at } if at == site));
-    let gateways = topology
-        .sites
-        .iter()
-        .filter(|inner| matches!(&inner.uplink, Uplink::Site { site: at } if at == site));
-    let nodes = nodes.flat_map(|node| &addresses.nodes[&node.name]);
-    nodes.chain(gateways.flat_map(|inner| &addresses.outside[&inner.name])).copied().collect()
+fn behind(members: &Members<'_>, addresses: &Addresses) -> Vec<Ipv4Addr> {
+    let nodes = members.nodes.iter().flat_map(|node| &addresses.nodes[&node.name]);
+    let gateways = members.gateways.iter().flat_map(|inner| &addresses.outside[&inner.name]);
+    nodes.chain(gateways).copied().collect()
 }
 
 fn attachment(
     topology: &Topology,
     name: &NodeName,
     interface: &str,
-    region: usize,
-    access: AccessLink,
+    (region, place): (usize, Option<Coordinates>),
+    access: &AccessLink,
     addresses: Vec<Ipv4Addr>,
 ) -> Attachment {
     Attachment {
@@ -109,16 +115,18 @@ fn attachment(
         namespace: topology.name.namespace(name.as_str()),
         interface: interface.to_owned(),
         region,
+        place,
         addresses,
-        down: access.down,
-        up: access.up,
-        access_delay: access.delay,
-        access_jitter: access.jitter,
-        loss: access.loss,
+        access: *access,
     }
 }
 
-fn plan_gateway(topology: &Topology, site: &Site, addresses: &Addresses) -> GatewayPlan {
+fn plan_gateway(
+    topology: &Topology,
+    site: &Site,
+    addresses: &Addresses,
+    members: &Members<'_>,
+) -> GatewayPlan {
     let outside = addresses.outside[&site.name].clone();
     let inside = addresses.inside[&site.name];
     let (behind, outside_prefix, next_hop) = match &site.uplink {
@@ -144,11 +152,13 @@ fn plan_gateway(topology: &Topology, site: &Site, addresses: &Addresses) -> Gate
         next_hop,
         inside: gateway_address(addresses, &site.name),
         inside_prefix: inside.prefix,
+        lan: if members.links() == 1 { Lan::Link } else { Lan::Bridge },
         nat: site.nat.name.clone(),
         firewall: site.firewall.name.clone(),
         sysctls: rules.sysctls,
         nft: rules.nft,
         iptables: rules.iptables,
+        fast_path: rules.fast_path,
     }
 }
 
@@ -198,6 +208,16 @@ fn plan_program(program: &Program, node: &NodeName, own: &[Ipv4Addr], addresses:
         image: program.image.clone(),
         command: program.command.iter().map(fill).collect(),
         environment: program.environment.iter().map(|(name, text)| (name.clone(), fill(text))).collect(),
+        root: program.root.clone(),
+        mounts: program.mounts.clone(),
+        restart: program.restart,
+        health: program.health.as_ref().map(|health| HealthPlan {
+            command: health.command.iter().map(fill).collect(),
+            interval: health.interval,
+            timeout: health.timeout,
+            retries: health.retries,
+            start_period: health.start_period,
+        }),
     }
 }
 

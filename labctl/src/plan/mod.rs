@@ -6,17 +6,22 @@ mod make;
 mod seeds;
 #[cfg(test)]
 mod tests;
-mod times;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use overlay_control::restart::RestartPolicy;
 use overlay_control::{Instance, LoginServer, NodeConfig, Role};
 use overlay_protocol::Parameters;
 use serde::{Deserialize, Serialize};
 
+use crate::link::{AccessLink, Coordinates, Scheduled};
 use crate::names::{LabName, NodeName};
+use crate::profile::FastPath;
+use crate::times;
+use crate::topology::Mount;
 
 pub use make::LOGIN_SERVER_PORT;
 pub use seeds::derive_seed;
@@ -38,8 +43,39 @@ pub struct Plan {
     pub gateways: Vec<GatewayPlan>,
     /// Nodes.
     pub nodes: Vec<NodePlan>,
+    /// Changes of the WAN while the lab runs, in the order of their times.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schedule: Vec<Scheduled>,
     /// What login experiments need to know; `None` without an overlay.
     pub overlay: Option<OverlayPlan>,
+}
+
+/// What carries the packets of a WAN.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EngineKind {
+    /// The kernel's own queueing disciplines (netem, htb, tbf).
+    Kernel,
+    /// labctl's own, in a thread of the keeper.
+    #[default]
+    User,
+}
+
+impl EngineKind {
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::User => "user",
+        }
+    }
+}
+
+impl std::fmt::Display for EngineKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
 }
 
 /// The WAN core: a namespace that routes between attachments and reaches nothing else.
@@ -57,11 +93,17 @@ pub struct WanPlan {
     pub seed: u64,
     /// Names of the regions.
     pub regions: Vec<String>,
+    /// Where the regions are, in their order, if that is known of any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<Option<Coordinates>>,
     /// One-way delay between regions, half of the RTT.
     #[serde(with = "times::matrix")]
     pub delay: Vec<Vec<Duration>>,
     /// Jitter as a share of the delay between regions.
     pub jitter: f64,
+    /// What carries its packets: labctl's own engine, unless `up` has chosen the kernel's.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub engine: EngineKind,
     /// Who hangs off the core.
     pub attachments: Vec<Attachment>,
 }
@@ -77,24 +119,43 @@ pub struct Attachment {
     pub interface: String,
     /// Index into [`WanPlan::regions`].
     pub region: usize,
+    /// Where it is, if it has a place of its own. Then its delays follow from distances rather than from regions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Coordinates>,
     /// Public addresses that the core routes to the other end: its own, and those of the nodes behind a
     /// gateway that translates nothing.
     pub addresses: Vec<Ipv4Addr>,
-    /// Rate from the core, bit/s.
-    pub down: Option<u64>,
-    /// Rate to the core, bit/s.
-    pub up: Option<u64>,
-    /// One-way delay of the access link.
-    #[serde(with = "times")]
-    pub access_delay: Duration,
-    /// Jitter of the access link: uniform in plus or minus this.
-    #[serde(with = "times")]
-    pub access_jitter: Duration,
-    /// Loss of the access link, each way, 0.0 to 1.0.
-    pub loss: f64,
+    /// The access link.
+    #[serde(default, skip_serializing_if = "AccessLink::is_unlimited")]
+    pub access: AccessLink,
 }
 
-/// A site's router: a namespace with `wan` and `lan` (a bridge whose ports are named for the nodes).
+impl WanPlan {
+    /// One-way delay between the access links of two attachments: by distance if one of them has a place of its
+    /// own, else that of their regions. `None` if the plan says neither, or an attachment is of another plan.
+    #[must_use]
+    pub fn path_delay(&self, from: &Attachment, to: &Attachment) -> Option<Duration> {
+        if from.place.is_none() && to.place.is_none() {
+            return self.delay.get(from.region)?.get(to.region).copied();
+        }
+        let place = |at: &Attachment| at.place.or_else(|| self.places.get(at.region).copied().flatten());
+        Some(place(from)?.delay_to(place(to)?))
+    }
+}
+
+/// What a gateway's `lan` is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lan {
+    /// A bridge, whose ports are named for the nodes and gateways that hang off it.
+    #[default]
+    Bridge,
+    /// The link to the only node or gateway that there is. A lab of a thousand homes comes up quicker without
+    /// their bridges, and the kernel takes a bridge away in no less than ten milliseconds.
+    Link,
+}
+
+/// A site's router: a namespace with `wan` and `lan`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GatewayPlan {
     /// Name of the site.
@@ -113,6 +174,9 @@ pub struct GatewayPlan {
     pub inside: Ipv4Addr,
     /// Prefix length on `lan`.
     pub inside_prefix: u8,
+    /// What `lan` is.
+    #[serde(default)]
+    pub lan: Lan,
     /// Name of the NAT profile, for people.
     pub nat: String,
     /// Name of the firewall profile, for people.
@@ -123,6 +187,17 @@ pub struct GatewayPlan {
     pub nft: String,
     /// The firewall, for `iptables-restore`; empty: none.
     pub iptables: String,
+    /// What packets of flows under way may do where there is no firewall; `None`: nothing is translated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fast_path: Option<FastPath>,
+}
+
+impl GatewayPlan {
+    /// What packets of flows under way may do; `None`: each must pass the rules.
+    #[must_use]
+    pub fn fast_path(&self) -> Option<FastPath> {
+        self.fast_path?.beside(&self.iptables)
+    }
 }
 
 /// A node and its container.
@@ -181,6 +256,40 @@ pub struct ProgramPlan {
     pub command: Vec<String>,
     /// Environment variables.
     pub environment: BTreeMap<String, String>,
+    /// A directory of the host that is the root file system; `None`: the image's, or the host's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<PathBuf>,
+    /// What else of the host is seen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<Mount>,
+    /// Whether the program is started again when it has ended.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub restart: RestartPolicy,
+    /// How to find out whether it works.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthPlan>,
+}
+
+/// A command that ends with 0 while a program works.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthPlan {
+    /// The command, run in the node's container.
+    pub command: Vec<String>,
+    /// From the end of one check to the begin of the next.
+    #[serde(with = "times")]
+    pub interval: Duration,
+    /// A check that takes longer has failed.
+    #[serde(with = "times")]
+    pub timeout: Duration,
+    /// So many failures one after another make the program unhealthy.
+    pub retries: u32,
+    /// Failures do not count for so long after the program's start, until a check has succeeded.
+    #[serde(with = "times")]
+    pub start_period: Duration,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// What a node that has no role is called where others have one.

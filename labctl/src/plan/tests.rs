@@ -37,6 +37,7 @@ fn assert_plan_snapshot(name: &str) {
     let mut plan = shipped_plan(name);
     for gateway in &mut plan.gateways {
         gateway.sysctls.clear();
+        gateway.fast_path = None;
         for text in [&mut gateway.nft, &mut gateway.iptables] {
             if !text.is_empty() {
                 "(rules)".clone_into(text);
@@ -275,4 +276,23 @@ mod properties {
             prop_assert_eq!(super_nodes.iter().collect::<BTreeSet<_>>().len(), super_nodes.len());
         }
     }
+}
+
+#[test]
+fn what_is_around_a_program_is_in_the_plan_and_survives_json() {
+    let plan = plan(
+        "
+name: x
+nodes:
+  a:
+    command: srv
+    mounts: ['/srv/a:/a:ro']
+    restart: always
+    health: { command: 'check {address}', interval: 500ms }
+",
+    );
+    let program = node(&plan, "a").program().unwrap();
+    insta::assert_yaml_snapshot!(program);
+    let json = serde_json::to_string(program).unwrap();
+    assert_eq!(serde_json::from_str::<ProgramPlan>(&json).unwrap(), *program);
 }

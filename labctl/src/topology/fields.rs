@@ -276,9 +276,32 @@ impl<'t> Fields<'t> {
 
     /// Ends the block: keys that are left over are unknown.
     pub(crate) fn close(self) {
+        #[cfg(test)]
+        known::note(&self.known);
         for (key, _) in &self.entries {
             let mend = did_you_mean(&key.name, self.known.iter().copied());
             self.report(key.at, format_args!("unknown key '{}'", key.name), mend);
         }
+    }
+}
+
+/// Which keys the readers know, for the tests of what is written about them.
+#[cfg(test)]
+pub(crate) mod known {
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
+
+    thread_local! {
+        static BLOCKS: RefCell<BTreeSet<BTreeSet<&'static str>>> = const { RefCell::new(BTreeSet::new()) };
+    }
+
+    /// Notes the keys that a block can have.
+    pub(crate) fn note(keys: &[&'static str]) {
+        BLOCKS.with_borrow_mut(|blocks| blocks.insert(keys.iter().copied().collect()));
+    }
+
+    /// What was noted in this thread.
+    pub(crate) fn blocks() -> BTreeSet<BTreeSet<&'static str>> {
+        BLOCKS.with_borrow(Clone::clone)
     }
 }

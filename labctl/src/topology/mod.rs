@@ -15,12 +15,13 @@ mod published;
 mod read;
 mod resolve;
 mod set;
+mod setting;
 mod subnet;
 #[cfg(test)]
 mod tests;
 mod units;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -28,14 +29,19 @@ use overlay_control::Role;
 use overlay_protocol::Parameters;
 use serde::Serialize;
 
+use crate::link::{AccessLink, Coordinates, Scheduled};
 use crate::names::{LabName, NodeName};
 use crate::profile::{FirewallProfile, NatProfile};
 
 pub use load::{Overrides, load, parse, shipped};
+pub use parameters::shipped_parameters;
 pub use problem::{Problem, Problems, TopologyErrors};
-pub use program::{Part, Program, Template};
+pub use program::{HealthCheck, Mount, Part, Program, Template};
 pub use published::ROWS as PUBLISHED_ROWS;
+pub(crate) use read::preset_names;
 pub use set::{SetError, Setting};
+pub(crate) use setting::KEYS as LINK_KEYS;
+pub use setting::link_setting;
 pub use subnet::{Subnet, SubnetError};
 
 /// All public addresses of a lab: the network that RFC 2544 sets aside for benchmarks.
@@ -62,13 +68,13 @@ const DEFAULT_STALE: f64 = 0.45;
 
 /// Containers and gateways at most. Far above what one machine can host; it keeps a slip of the hand in a
 /// count from filling the memory.
-const MOST_CONTAINERS: u32 = 10_000;
+pub(crate) const MOST_CONTAINERS: u32 = 10_000;
 /// `addresses:` at most.
-const MOST_ADDRESSES: u16 = 1_024;
+pub(crate) const MOST_ADDRESSES: u16 = 1_024;
 /// `outside_addresses:` at most.
-const MOST_OUTSIDE_ADDRESSES: u16 = 64;
+pub(crate) const MOST_OUTSIDE_ADDRESSES: u16 = 64;
 /// `host_cache: entries:` at most, whatever the parameter file allows.
-const MOST_ENTRIES: u32 = 10_000;
+pub(crate) const MOST_ENTRIES: u32 = 10_000;
 
 /// A validated topology. `count:` is expanded, profiles and overlay parameters are resolved.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -89,23 +95,54 @@ pub struct Topology {
     pub sites: Vec<Site>,
     /// Nodes, public ones first, in the order of the file.
     pub nodes: Vec<Node>,
+    /// Changes of the WAN while the lab runs, in the order of their times; links by their attachments' names.
+    pub schedule: Vec<Scheduled>,
     /// What experiments do by default in this topology.
     pub experiment: Experiment,
 }
 
 impl Topology {
-    /// How many addresses a site's network needs: for its gateway, its nodes, and the outside of the
+    /// What is in each site, by the site's name. Sites with nothing in them are there too.
+    #[must_use]
+    pub fn members(&self) -> HashMap<&NodeName, Members<'_>> {
+        let mut members: HashMap<&NodeName, Members<'_>> =
+            self.sites.iter().map(|site| (&site.name, Members::default())).collect();
+        for node in &self.nodes {
+            if let Place::Site { site } = &node.place {
+                members.entry(site).or_default().nodes.push(node);
+            }
+        }
+        for inner in &self.sites {
+            if let Uplink::Site { site } = &inner.uplink {
+                members.entry(site).or_default().gateways.push(inner);
+            }
+        }
+        members
+    }
+}
+
+/// What hangs off a site's gateway.
+#[derive(Clone, Debug, Default)]
+pub struct Members<'a> {
+    /// Its nodes, in the order of the file.
+    pub nodes: Vec<&'a Node>,
+    /// The sites whose gateways are behind its own, in the order of the file.
+    pub gateways: Vec<&'a Site>,
+}
+
+impl Members<'_> {
+    /// How many addresses the site's network needs: for its gateway, its nodes, and the outside of the
     /// gateways behind it.
     #[must_use]
-    pub fn hosts(&self, site: &NodeName) -> u32 {
-        let nodes =
-            self.nodes.iter().filter(|node| matches!(&node.place, Place::Site { site: at } if at == site));
-        let behind = self
-            .sites
-            .iter()
-            .filter(|inner| matches!(&inner.uplink, Uplink::Site { site: outer } if outer == site))
-            .map(|inner| u32::from(inner.outside_addresses));
-        1 + nodes.map(|_| 1).chain(behind).sum::<u32>()
+    pub fn hosts(&self) -> u32 {
+        let behind = self.gateways.iter().map(|inner| u32::from(inner.outside_addresses));
+        1 + self.nodes.iter().map(|_| 1).chain(behind).sum::<u32>()
+    }
+
+    /// How many links hang off the gateway.
+    #[must_use]
+    pub fn links(&self) -> usize {
+        self.nodes.len() + self.gateways.len()
     }
 }
 
@@ -114,6 +151,8 @@ impl Topology {
 pub struct Wan {
     /// Names of the regions; elsewhere a region is an index into this.
     pub regions: Vec<String>,
+    /// Where they are, if the file says.
+    pub places: Vec<Option<Coordinates>>,
     /// Round-trip time between regions: `rtt[a][b] == rtt[b][a]`, including that of a region to itself.
     pub rtt: Vec<Vec<Duration>>,
     /// Jitter as a share of the RTT, 0.0 to 1.0.
@@ -180,40 +219,21 @@ pub struct Site {
 }
 
 /// What a gateway's outside is connected to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Uplink {
     /// Straight to the WAN, in this region.
     Wan {
         /// Index into [`Wan::regions`].
         region: usize,
+        /// A place of its own.
+        at: Option<Coordinates>,
     },
     /// To the inside of another site's gateway (a home behind a carrier's NAT).
     Site {
         /// The outer site.
         site: NodeName,
     },
-}
-
-/// An access link: what a gateway's or public node's packets pass on their way to and from the WAN.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct AccessLink {
-    /// Rate from the WAN, bit/s; `None` is no limit.
-    pub down: Option<u64>,
-    /// Rate to the WAN, bit/s; `None` is no limit.
-    pub up: Option<u64>,
-    /// One-way delay, added in each direction.
-    pub delay: Duration,
-    /// Jitter, each way: uniform in plus or minus this.
-    pub jitter: Duration,
-    /// Independent loss in each direction, 0.0 to 1.0.
-    pub loss: f64,
-}
-
-impl AccessLink {
-    /// No limit, no delay, no loss: where the file says nothing.
-    pub const UNLIMITED: Self =
-        Self { down: None, up: None, delay: Duration::ZERO, jitter: Duration::ZERO, loss: 0.0 };
 }
 
 /// A node: one container.
@@ -265,8 +285,10 @@ pub enum Place {
     Wan {
         /// Index into [`Wan::regions`].
         region: usize,
+        /// A place of its own.
+        at: Option<Coordinates>,
         /// The node's link to the WAN.
-        access: AccessLink,
+        access: Box<AccessLink>,
     },
     /// A private address behind a site's gateway.
     Site {

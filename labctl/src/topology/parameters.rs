@@ -8,6 +8,13 @@ use overlay_protocol::{ParameterFile, Parameters};
 /// The parameter files that come with labctl.
 static SHIPPED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../node-image/parameters");
 
+/// The shipped parameter file with this name: values with their sources.
+#[must_use]
+pub fn shipped_parameters(name: &str) -> Option<ParameterFile> {
+    let text = SHIPPED.get_file(format!("{name}.yaml"))?.contents_utf8()?;
+    serde_yaml::from_str(text).ok()
+}
+
 /// Where parameter files are looked for.
 #[derive(Debug, Default)]
 pub(crate) struct Finder<'a> {

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use serde::Serialize;
+use overlay_control::restart::RestartPolicy;
+use serde::{Deserialize, Serialize};
 
 use crate::names::NodeName;
 
@@ -18,6 +21,40 @@ pub struct Program {
     pub command: Vec<Template>,
     /// Environment variables.
     pub environment: BTreeMap<String, Template>,
+    /// A directory of the host that is its root file system in the place of the host's own.
+    pub root: Option<PathBuf>,
+    /// What else of the host it sees.
+    pub mounts: Vec<Mount>,
+    /// Whether it is started again when it has ended.
+    pub restart: RestartPolicy,
+    /// How to find out whether it works.
+    pub health: Option<HealthCheck>,
+}
+
+/// A directory or file of the host that is seen in a node's container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// Absolute path on the host.
+    pub source: PathBuf,
+    /// Absolute path in the container.
+    pub target: PathBuf,
+    /// Whether the container may not write there.
+    pub read_only: bool,
+}
+
+/// A command that ends with 0 while the program works.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HealthCheck {
+    /// The command, run in the node's container.
+    pub command: Vec<Template>,
+    /// From the end of one check to the begin of the next.
+    pub interval: Duration,
+    /// A check that takes longer has failed.
+    pub timeout: Duration,
+    /// So many failures one after another make the program unhealthy.
+    pub retries: u32,
+    /// Failures do not count for so long after the program's start, until a check has succeeded.
+    pub start_period: Duration,
 }
 
 /// Text with placeholders: `{address}` is the node's own first address, `{address.2}` its second,

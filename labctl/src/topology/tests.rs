@@ -1,7 +1,11 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
+use overlay_control::restart::RestartPolicy;
+
 use super::*;
+use crate::link::{Distribution, GilbertElliott, Loss, Queue};
+use crate::names::NodeName;
 use crate::profile::Catalogue;
 
 /// The shipped profiles, read once.
@@ -56,7 +60,24 @@ fn every_broken_file_gets_messages_with_place_and_mend() {
 #[test]
 fn every_shipped_topology_is_valid_and_named_as_its_file() {
     let names: Vec<_> = shipped().map(|(name, _)| name).collect();
-    assert_eq!(names, ["bring-your-own", "expA", "expB", "expC", "natTypes", "quickstart"]);
+    assert_eq!(
+        names,
+        [
+            "bring-your-own",
+            "classroom",
+            "expA",
+            "expB",
+            "expC",
+            "failing-links",
+            "natTypes",
+            "punching",
+            "quickstart",
+            "search-500",
+            "thousand-homes",
+            "two-programs",
+            "world-2006"
+        ]
+    );
     for (name, text) in shipped() {
         let topology = parse(text, name, catalogue(), &Overrides::default());
         assert_eq!(
@@ -85,6 +106,26 @@ fn fewer_super_nodes_mean_fewer_stale_entries_too() {
     assert_eq!(cache.filled(11), (11, 9));
     assert_eq!(cache.filled(0), (0, 0));
     assert_eq!(HostCache { entries: 7, stale: 0.0 }.filled(100), (7, 0));
+}
+
+#[test]
+fn a_schedule_names_links_by_their_attachments_and_keeps_its_order() {
+    use crate::link::{Change, Setting, Ways};
+    let text = format!(
+        "{SMALL}schedule:\n  - {{ at: 500ms, link: alice-1, way: up, set: {{ loss: 5%/4, rate: none }} }}\n  \
+         - {{ at: 1m30s, partition: [alice-2, [bob, sn-1]] }}\n  - {{ at: 1m30s, heal: true }}\n"
+    );
+    let steps = valid(&text).schedule;
+    let at: Vec<_> = steps.iter().map(|step| step.at.as_millis()).collect();
+    assert_eq!(at, [500, 90_000, 90_000]);
+    let loss = Setting::Loss(Loss::Bursts(GilbertElliott::with_mean(0.05, 4.0).unwrap()));
+    let settings = vec![Setting::Rate(None), loss];
+    assert_eq!(steps[0].change, Change::SetLink { link: "home-1".to_owned(), ways: Ways::Up, settings });
+    let sides = vec![vec!["home-2".to_owned()], vec!["bob".to_owned(), "sn-1".to_owned()]];
+    assert_eq!(steps[1].change, Change::Partition { sides });
+    assert_eq!(steps[2].change, Change::Heal);
+    let plan = crate::plan::Plan::new(&valid(&text));
+    assert_eq!(plan.schedule, steps);
 }
 
 #[test]
@@ -163,7 +204,7 @@ fn sites_behind_sites_and_sites_without_translation_are_possible() {
     assert_eq!(site("flat").uplink, Uplink::Site { site: "carrier".parse().unwrap() });
     assert_eq!(site("carrier").outside_addresses, 4);
     assert_eq!(site("office").subnet, None);
-    assert_eq!(topology.hosts(&"carrier".parse().unwrap()), 2);
+    assert_eq!(topology.members()[&"carrier".parse::<NodeName>().unwrap()].hosts(), 2);
 }
 
 #[test]
@@ -174,7 +215,7 @@ fn a_path_that_is_not_there_is_told_with_what_is() {
     let error = load("no/such/expC.yaml").unwrap_err().to_string();
     assert!(
         error.contains("no/such/expC.yaml")
-            && error.contains("bring-your-own, expA, expB, expC, natTypes, quickstart"),
+            && error.contains(&shipped().map(|(name, _)| name).collect::<Vec<_>>().join(", ")),
         "{error}"
     );
     assert!(load("..").is_err());
@@ -314,4 +355,112 @@ mod properties {
             let _ = try_parse(SMALL, &overrides).map_err(|errors| errors.to_string());
         }
     }
+}
+
+#[test]
+fn what_is_around_a_program_is_read() {
+    let topology = valid(
+        "name: x
+nodes:
+  server:
+    command: srv
+    root: /srv/debian
+    mounts: ['/srv/a:/a', '/srv/b:/b:ro']
+    restart: on-failure
+    health: { command: 'check {address}', interval: 500ms, retries: 5, start_period: 10s }
+  plain: { command: [srv], restart: no }
+",
+    );
+    let program = |index: usize| match &topology.nodes[index].kind {
+        NodeKind::Program(program) => program.clone(),
+        NodeKind::Overlay { .. } => panic!(),
+    };
+    let server = program(0);
+    assert_eq!(server.root.as_deref(), Some(Path::new("/srv/debian")));
+    let mount = |name: &str, read_only| Mount {
+        source: format!("/srv/{name}").into(),
+        target: format!("/{name}").into(),
+        read_only,
+    };
+    assert_eq!(server.mounts, [mount("a", false), mount("b", true)]);
+    assert_eq!(server.restart, RestartPolicy::OnFailure);
+    let health = server.health.unwrap();
+    let seconds =
+        (health.interval.as_secs_f64(), health.timeout.as_secs_f64(), health.start_period.as_secs_f64());
+    assert_eq!((seconds, health.retries, health.command.len()), ((0.5, 5.0, 10.0), 5, 2));
+    let plain = program(1);
+    assert_eq!((plain.restart, plain.health, plain.mounts.len()), (RestartPolicy::No, None, 0));
+}
+
+/// The access link of a node on the WAN.
+fn access(text: &str) -> AccessLink {
+    let topology = valid(&format!("name: x\nnodes: {{ a: {{ command: x, access: {text} }} }}\n"));
+    match &topology.nodes[0].place {
+        Place::Wan { access, .. } => **access,
+        Place::Site { .. } => panic!(),
+    }
+}
+
+#[test]
+fn an_access_link_has_every_property_for_both_ways_or_each() {
+    let link = access(
+        "{ down: 3mbit, up: 384kbit, delay: { up: 12ms, down: 8ms }, jitter: 2ms, distribution: normal,
+           correlation: 25%, loss: { up: 1%, down: { share: 2%, burst: 4 } }, duplicate: 0.5%, reorder: 1%,
+           reorder_by: 3ms, queue: { up: 64kb, down: 200ms } }",
+    );
+    assert_eq!((link.down.rate, link.up.rate), (Some(3_000_000), Some(384_000)));
+    assert_eq!((link.up.delay, link.down.delay), (Duration::from_millis(12), Duration::from_millis(8)));
+    assert_eq!(link.up.loss, Loss::Independent(0.01));
+    assert_eq!(link.down.loss, Loss::Bursts(GilbertElliott::with_mean(0.02, 4.0).unwrap()));
+    assert_eq!(link.down.queue, Queue::Time(Duration::from_millis(200)));
+    assert_eq!(link.up.queue, Queue::Bytes(64_000));
+    for spec in [link.up, link.down] {
+        assert_eq!((spec.jitter, spec.distribution), (Duration::from_millis(2), Distribution::Normal));
+        assert_eq!((spec.correlation, spec.duplicate, spec.reorder), (0.25, 0.005, 0.01));
+        assert_eq!(spec.reorder_by, Duration::from_millis(3));
+    }
+    let wire = access("{ loss: { to_bad: 1%, to_good: 30%, in_bad: 80% } }").up.loss;
+    assert_eq!(wire, Loss::Bursts(GilbertElliott { to_bad: 0.01, to_good: 0.3, in_good: 0.0, in_bad: 0.8 }));
+}
+
+#[test]
+fn every_shipped_access_link_is_right_and_can_be_changed() {
+    let names = ["modem-56k", "dsl-2006", "cable-2006", "t1", "lan", "wifi", "4g", "satellite"];
+    for name in names {
+        let link = access(name);
+        assert!(link.up.rate.is_some() && link.down.rate >= link.up.rate, "{name}: {link:?}");
+        assert!(!link.up.delay.is_zero() && !link.down.delay.is_zero(), "{name}: {link:?}");
+    }
+    let changed = access("{ preset: dsl-2006, up: 1mbit }");
+    assert_eq!(changed.up, crate::link::LinkSpec { rate: Some(1_000_000), ..access("dsl-2006").up });
+    assert_eq!(changed.down, access("dsl-2006").down);
+    let file = include_str!("../link/presets.yaml");
+    assert_eq!(
+        file.lines().filter(|line| line.ends_with(':')).count(),
+        names.len(),
+        "none is forgotten here"
+    );
+}
+
+#[test]
+fn regions_and_nodes_can_have_places() {
+    let topology = valid(
+        "name: x
+wan:
+  regions:
+    new-york: { latitude: 40.71, longitude: -74.01 }
+    london: { latitude: 51.51, longitude: -0.13 }
+  rtt: { new-york/london: 90ms }
+nodes:
+  here: { command: x, region: london }
+  there: { command: x, latitude: 48.86, longitude: 2.35 }
+",
+    );
+    let wan = &topology.wan;
+    assert_eq!(wan.rtt[0][1], Duration::from_millis(90), "what is written counts");
+    assert_eq!(wan.rtt[1][1], Duration::from_millis(4), "what is not follows from the distance");
+    let plan = crate::plan::Plan::new(&topology).wan;
+    let delay = plan.path_delay(&plan.attachments[0], &plan.attachments[1]).unwrap();
+    assert!((4..6).contains(&delay.as_millis()), "London to Paris, 344 km: {delay:?}");
+    assert_eq!(plan.regions[plan.attachments[1].region], "london", "the nearest one");
 }

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use super::Subnet;
 use super::fields::Word;
+use crate::link::Queue;
 use crate::names::{LabName, NodeName};
 
 /// The longest time that an RTT, a delay or a jitter can be.
 const LONGEST: Duration = Duration::from_secs(60);
+/// The longest queue, bytes.
+const LONGEST_QUEUE: f64 = 1e9;
 /// The highest rate, bit/s.
 const FASTEST: f64 = 1e12;
 
@@ -18,6 +21,10 @@ pub(crate) struct Share(pub(crate) f64);
 /// A rate, written as `10mbit`: bit/s, with the decimal prefixes that `tc` uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rate(pub(crate) u64);
+
+/// A mean number of packets in a row, written as `4`: 1.0 or more.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Burst(pub(crate) f64);
 
 /// Number and unit of a word; `None` if it begins with no number. No sign, no exponent.
 fn split(text: &str) -> Option<(f64, &str)> {
@@ -88,6 +95,41 @@ impl Word for Share {
     }
 }
 
+impl Word for Burst {
+    const EXPECTED: &'static str = "a number of packets such as 4";
+
+    fn read(text: &str) -> Result<Self, String> {
+        match split(text) {
+            Some((number, "")) if number >= 1.0 => Ok(Self(number)),
+            Some((_, "")) => Err("a burst has at least one packet".to_owned()),
+            _ => Err(String::new()),
+        }
+    }
+}
+
+impl Word for Queue {
+    const EXPECTED: &'static str = "a queue such as 200ms or 64kb";
+
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within 1 and LONGEST_QUEUE")]
+    fn read(text: &str) -> Result<Self, String> {
+        let Some((number, unit)) = split(text) else {
+            return Err("write a time (us, ms, s) or a number of bytes (b, kb, mb)".to_owned());
+        };
+        let bytes = match unit {
+            "b" => number,
+            "kb" => number * 1e3,
+            "mb" => number * 1e6,
+            "us" | "ms" | "s" => return Duration::read(text).map(Self::Time),
+            "" => return Err(format!("add the unit: {text}ms, or {text}kb")),
+            _ => return Err(format!("'{unit}' is no unit of a queue; use us, ms, s, b, kb or mb (bytes)")),
+        };
+        if !(1.0..=LONGEST_QUEUE).contains(&bytes) {
+            return Err("1b to 1000mb are possible".to_owned());
+        }
+        Ok(Self::Bytes(bytes.round() as u64))
+    }
+}
+
 impl Word for Subnet {
     const EXPECTED: &'static str = "a private network such as 192.168.1.0/24";
 
@@ -132,6 +174,9 @@ mod tests {
         assert_eq!(Rate::read("1.5 gbit"), Ok(Rate(1_500_000_000)));
         assert_eq!(Share::read("45%"), Ok(Share(0.45)));
         assert_eq!(Share::read("0%"), Ok(Share(0.0)));
+        assert_eq!(Burst::read("2.5"), Ok(Burst(2.5)));
+        assert_eq!(Queue::read("200ms"), Ok(Queue::Time(Duration::from_millis(200))));
+        assert_eq!(Queue::read("64kb"), Ok(Queue::Bytes(64_000)));
     }
 
     #[test]
@@ -148,6 +193,12 @@ mod tests {
         }
         for text in ["0mbit", "-1mbit", "10mbps", "9999gbit", "fast"] {
             assert!(Rate::read(text).is_err(), "{text}");
+        }
+        for text in ["", "0ms0", "64", "64kib", "0b", "2000mb", "61s"] {
+            assert!(Queue::read(text).is_err(), "{text}");
+        }
+        for text in ["0", "0.9", "-1", "4 packets"] {
+            assert!(Burst::read(text).is_err(), "{text}");
         }
         for text in ["101%", "-1%", "half", "0.5"] {
             assert!(Share::read(text).is_err(), "{text}");

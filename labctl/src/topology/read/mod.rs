@@ -1,9 +1,12 @@
 //! The sections of a topology file, read from its tree. What depends on another part of the file (names,
 //! regions, profiles' whereabouts) is left as text, with its place, for [`resolve`](super::resolve).
 
+mod access;
 mod experiment;
 mod nodes;
+mod places;
 mod programs;
+mod schedule;
 mod sites;
 mod wan;
 
@@ -13,9 +16,11 @@ use super::units::Share;
 use crate::names::LabName;
 use crate::profile::Catalogue;
 
+pub(crate) use access::preset_names;
 pub(crate) use experiment::RawExperiment;
 pub(crate) use nodes::{RawKind, RawNode};
 pub(crate) use programs::RawProgram;
+pub(crate) use schedule::{RawChange, RawStep};
 pub(crate) use sites::RawSite;
 pub(crate) use wan::RawWan;
 
@@ -31,6 +36,7 @@ pub(crate) struct RawTopology {
     pub(crate) overlay: RawOverlay,
     pub(crate) nodes: Vec<RawNode>,
     pub(crate) sites: Vec<RawSite>,
+    pub(crate) schedule: Vec<RawStep>,
     pub(crate) experiment: RawExperiment,
 }
 
@@ -59,10 +65,11 @@ pub(crate) fn topology(tree: &Tree, catalogue: &Catalogue, reporter: &Reporter) 
     let overlay = fields.take("overlay").and_then(|item| overlay(&item)).unwrap_or_default();
     let nodes = fields.take("nodes").map(|item| nodes::read_public(&item)).unwrap_or_default();
     let sites = fields.take("sites").map(|item| sites::read(&item, catalogue)).unwrap_or_default();
+    let schedule = fields.take("schedule").map(|item| schedule::read(&item)).unwrap_or_default();
     let experiment = fields.take("experiment").and_then(|item| experiment::read(&item)).unwrap_or_default();
     fields.close();
     let seed = seed.map_or(super::DEFAULT_SEED, |seed| seed.value);
-    Some(RawTopology { name, title, published, seed, wan, overlay, nodes, sites, experiment })
+    Some(RawTopology { name, title, published, seed, wan, overlay, nodes, sites, schedule, experiment })
 }
 
 fn title(item: &Item<'_>) -> Option<String> {

@@ -1,15 +1,15 @@
 //! Nodes, public ones and those behind a gateway, and access links.
 
-use std::time::Duration;
-
 use overlay_control::Role;
 
+use super::super::MOST_ADDRESSES;
 use super::super::document::Key;
 use super::super::fields::{Fields, Item, Located};
 use super::super::problem::did_you_mean;
-use super::super::units::{Rate, Share};
-use super::super::{AccessLink, MOST_ADDRESSES};
+use super::access::access;
+use super::places::{self, place};
 use super::{RawProgram, count, programs};
+use crate::link::{AccessLink, Coordinates};
 use crate::names::NodeName;
 
 /// A node of the file, before `count:` is expanded.
@@ -19,6 +19,7 @@ pub(crate) struct RawNode {
     pub(crate) count: Option<Located<u32>>,
     pub(crate) kind: RawKind,
     pub(crate) region: Option<Located<String>>,
+    pub(crate) at: Option<Coordinates>,
     pub(crate) access: AccessLink,
     pub(crate) addresses: u16,
     pub(crate) buddies: Vec<Located<String>>,
@@ -48,6 +49,7 @@ impl RawKind {
 pub(super) fn read_public(item: &Item<'_>) -> Vec<RawNode> {
     read(item, "nodes", |mut fields, node| {
         node.region = region(&mut fields);
+        node.at = place(&mut fields);
         if let Some(item) = fields.take("access") {
             node.access = access(&item, &format!("{}: access", fields.place())).unwrap_or(node.access);
         }
@@ -67,6 +69,7 @@ pub(super) fn read_public(item: &Item<'_>) -> Vec<RawNode> {
 pub(super) fn read_private(item: &Item<'_>, site: &str) -> Vec<RawNode> {
     read(item, &format!("{site}: nodes"), |mut fields, node| {
         fields.refuse("region", "a node behind a gateway is where its site is", "leave it out");
+        places::refuse(&mut fields, "a node behind a gateway is where its site is", "leave it out");
         fields.refuse("access", "the nodes of a site share its access link", "give it to the site");
         fields.refuse("addresses", "a node behind a gateway has one address", "leave it out");
         if let Some(role) = node.kind.role().filter(|role| role.value != Role::Client) {
@@ -104,6 +107,7 @@ fn read(item: &Item<'_>, place: &str, mut finish: impl FnMut(Fields<'_>, &mut Ra
             count,
             kind,
             region: None,
+            at: None,
             access: AccessLink::UNLIMITED,
             addresses: 1,
             buddies: buddies.as_ref().map(words).unwrap_or_default(),
@@ -168,27 +172,4 @@ pub(super) fn words(item: &Item<'_>) -> Vec<Located<String>> {
         Some(Located { at: text.at, value: text.value.to_owned() })
     };
     item.list().into_iter().filter_map(text).collect()
-}
-
-/// An `access:` block.
-pub(super) fn access(item: &Item<'_>, place: &str) -> Option<AccessLink> {
-    let mut fields = item.fields(place)?;
-    let mut link = AccessLink::UNLIMITED;
-    link.down = fields.word::<Rate>("down").map(|rate| rate.value.0);
-    link.up = fields.word::<Rate>("up").map(|rate| rate.value.0);
-    let delay = fields.take("delay").map(|item| item.word::<Duration>());
-    let delay_is_known = !matches!(delay, Some(None));
-    link.delay = delay.flatten().map_or(Duration::ZERO, |time| time.value);
-    if let Some(jitter) = fields.word::<Duration>("jitter") {
-        if delay_is_known && jitter.value > link.delay {
-            let message = "the jitter is more than the delay, so that packets would have to arrive before they were sent";
-            fields.report(jitter.at, message, "it is the most that the delay varies by, up and down");
-        }
-        link.jitter = jitter.value;
-    }
-    if let Some(loss) = fields.word::<Share>("loss") {
-        link.loss = loss.value.0;
-    }
-    fields.close();
-    Some(link)
 }

@@ -1,8 +1,14 @@
-//! What a node runs that is not the overlay's: `command:`, `image:` and `environment:`.
+//! What a node runs that is not the overlay's: `command:`, `image:` and `environment:`; with what is around it:
+//! `root:`, `mounts:`, `restart:` and `health:`.
+
+mod surroundings;
 
 use super::super::document::Value;
 use super::super::fields::{Fields, Item, Located};
-use super::super::program::{Template, TemplateError, split};
+use super::super::program::{Mount, Template, TemplateError, split};
+use overlay_control::restart::RestartPolicy;
+use std::path::PathBuf;
+pub(crate) use surroundings::RawHealth;
 
 /// A program of the file, its placeholders not yet resolved.
 #[derive(Debug)]
@@ -10,13 +16,21 @@ pub(crate) struct RawProgram {
     pub(crate) image: Option<String>,
     pub(crate) command: Vec<Located<Template>>,
     pub(crate) environment: Vec<(String, Located<Template>)>,
+    pub(crate) root: Option<PathBuf>,
+    pub(crate) mounts: Vec<Mount>,
+    pub(crate) restart: RestartPolicy,
+    pub(crate) health: Option<RawHealth>,
 }
+
+/// The keys of a program.
+const KEYS: [&str; 7] = ["command", "image", "environment", "root", "mounts", "restart", "health"];
 
 /// The program of a node without a role; `None` if the node has none either, or if it could not be read.
 pub(super) fn read(fields: &mut Fields<'_>) -> Option<RawProgram> {
     let command = fields.take("command");
     let image = fields.take("image");
     let environment = fields.take("environment");
+    let around = surroundings::read(fields, image.is_some());
     if command.is_none() && image.is_none() {
         let misspelt = fields.has_like(&["role", "command", "image"]);
         if !misspelt {
@@ -37,7 +51,8 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Option<RawProgram> {
     if has_command && command.is_empty() {
         return None;
     }
-    Some(RawProgram { image, command, environment })
+    let surroundings::Surroundings { root, mounts, restart, health } = around;
+    Some(RawProgram { image, command, environment, root, mounts, restart, health })
 }
 
 /// The words of a command: a list of them, or a line that is split. Reported and `None` if there is no
@@ -127,7 +142,7 @@ fn variables(item: &Item<'_>) -> Vec<(String, Located<Template>)> {
 pub(super) fn refuse(fields: &mut Fields<'_>, role: &str) {
     let why = format!("a node with the role '{role}' runs the overlay's own program");
     let mend = "keep either the role or the program";
-    for key in ["command", "image", "environment"] {
+    for key in KEYS {
         fields.refuse(key, &why, mend);
     }
 }

@@ -2,9 +2,11 @@
 
 use super::super::fields::{Fields, Item, Located};
 use super::super::profiles;
-use super::super::{AccessLink, MOST_OUTSIDE_ADDRESSES, Subnet};
-use super::count;
+use super::super::{MOST_OUTSIDE_ADDRESSES, Subnet};
+use super::access::access;
 use super::nodes::{self, RawNode};
+use super::{count, places};
+use crate::link::{AccessLink, Coordinates};
 use crate::names::NodeName;
 use crate::profile::{Catalogue, FirewallProfile, NatProfile};
 
@@ -14,6 +16,7 @@ pub(crate) struct RawSite {
     pub(crate) name: Located<NodeName>,
     pub(crate) count: Option<Located<u32>>,
     pub(crate) region: Option<Located<String>>,
+    pub(crate) at: Option<Coordinates>,
     pub(crate) uplink: Option<Located<String>>,
     pub(crate) nat: Option<Located<NatProfile>>,
     pub(crate) firewall: Option<FirewallProfile>,
@@ -46,6 +49,10 @@ fn read_site(
     let uplink =
         fields.take("uplink").and_then(|item| item.text("the name of the site that this one is behind"));
     let uplink = uplink.map(|text| Located { at: text.at, value: text.value.to_owned() });
+    if uplink.is_some() {
+        places::refuse(&mut fields, "a site behind another one is where that one is", "leave it out");
+    }
+    let at = places::place(&mut fields);
     if let (Some(region), Some(uplink)) = (&region, &uplink) {
         let message = format!("both a region and the uplink '{}'", uplink.value);
         fields.report(
@@ -59,7 +66,7 @@ fn read_site(
     let (nat, firewall) = gateway
         .and_then(|item| item.fields(place.clone()))
         .map_or((None, None), |gateway| read_gateway(gateway, catalogue));
-    let access = match fields.take("access") {
+    let link = match fields.take("access") {
         Some(item) if uplink.is_some() => {
             item.report(
                 "only a site on the WAN has an access link",
@@ -67,7 +74,7 @@ fn read_site(
             );
             None
         }
-        Some(item) => nodes::access(&item, &format!("{place}: access")),
+        Some(item) => access(&item, &format!("{place}: access")),
         None => None,
     };
     let subnet = fields.word("subnet");
@@ -75,11 +82,12 @@ fn read_site(
         fields.take("outside_addresses").and_then(|item| item.whole(&(1..=MOST_OUTSIDE_ADDRESSES)));
     let nodes = fields.take("nodes").map(|item| nodes::read_private(&item, &place)).unwrap_or_default();
     fields.close();
-    let access = access.unwrap_or(AccessLink::UNLIMITED);
+    let access = link.unwrap_or(AccessLink::UNLIMITED);
     move |name| RawSite {
         name,
         count,
         region,
+        at,
         uplink,
         nat,
         firewall,

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use super::super::document::Key;
+use super::super::document::{Key, Value};
 use super::super::fields::{Fields, Item, Located};
 use super::super::problem::did_you_mean;
 use super::super::units::Share;
 use super::super::{DEFAULT_REGION, DEFAULT_RTT, Wan};
+use super::places;
+use crate::link::Coordinates;
 
 /// Regions at most.
 const MOST_REGIONS: usize = 64;
@@ -25,7 +27,12 @@ pub(crate) struct RawWan {
 impl Default for RawWan {
     /// One region.
     fn default() -> Self {
-        let wan = Wan { regions: vec![DEFAULT_REGION.to_owned()], rtt: vec![vec![DEFAULT_RTT]], jitter: 0.0 };
+        let wan = Wan {
+            regions: vec![DEFAULT_REGION.to_owned()],
+            places: vec![None],
+            rtt: vec![vec![DEFAULT_RTT]],
+            jitter: 0.0,
+        };
         Self { wan, regions_known: true }
     }
 }
@@ -37,16 +44,20 @@ pub(super) fn read(item: &Item<'_>) -> RawWan {
         .need("regions", "name the places on the WAN: regions: [us-east, europe]")
         .map(|item| regions(&item));
     let rtt = fields.take("rtt");
-    let Some(regions) = names.filter(|names| !names.is_empty()) else {
+    let Some(listed) = names.filter(|names| !names.is_empty()) else {
         fields.close();
         return unknown;
     };
-    let size = regions.len();
-    let mut wan = Wan { regions, rtt: vec![vec![Duration::ZERO; size]; size], jitter: 0.0 };
+    let size = listed.len();
+    let (regions, places) = listed.into_iter().unzip();
+    let mut wan = Wan { regions, places, rtt: vec![vec![Duration::ZERO; size]; size], jitter: 0.0 };
+    let seen = measure(&mut wan);
+    let all_placed = seen.iter().flatten().all(|seen| *seen);
     let times = rtt.as_ref().map(|item| item.fields("wan: rtt"));
     match times {
-        Some(Some(times)) => read_times(times, &mut wan),
+        Some(Some(times)) => read_times(times, &mut wan, seen),
         Some(None) => {}
+        None if all_placed => {}
         None => {
             let example = missing_lines(&wan, &vec![vec![false; size]; size]);
             let mend = format!("give the round-trip time of each pair of regions: rtt: {{ {example} }}");
@@ -57,15 +68,46 @@ pub(super) fn read(item: &Item<'_>) -> RawWan {
     RawWan { wan, regions_known: true }
 }
 
-/// The names that can be read; empty after a problem, so that it does not lead to others.
-fn regions(item: &Item<'_>) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
+/// Sets the times between regions that have places; which these are.
+fn measure(wan: &mut Wan) -> Vec<Vec<bool>> {
+    let mut seen = vec![vec![false; wan.regions.len()]; wan.regions.len()];
+    for (a, from) in wan.places.iter().enumerate() {
+        for (b, to) in wan.places.iter().enumerate() {
+            if let (Some(from), Some(to)) = (from, to) {
+                wan.rtt[a][b] = 2 * from.delay_to(*to);
+                seen[a][b] = true;
+            }
+        }
+    }
+    seen
+}
+
+/// The names that can be read, each with the place of the region if it has one; empty after a problem, so that it
+/// does not lead to others. They are a list, or the keys of a block.
+fn regions(item: &Item<'_>) -> Vec<(String, Option<Coordinates>)> {
+    let mut names: Vec<(String, Option<Coordinates>)> = Vec::new();
     let mut clean = true;
-    for item in item.list() {
-        let Some(Located { value: name, .. }) = item.text("the name of a region such as europe") else {
-            clean = false;
-            continue;
-        };
+    let mut listed: Vec<(String, Option<Coordinates>, Item<'_>)> = Vec::new();
+    if let Value::Map(_) = item.tree.value {
+        for (key, item) in item.fields("wan: regions").map(|mut block| block.rest()).unwrap_or_default() {
+            let place = item.fields(format!("region {}", key.name)).map(|mut fields| {
+                let place = places::place(&mut fields);
+                fields.close();
+                place
+            });
+            // A block that says something, but no place, has been reported.
+            clean &= matches!(place, Some(Some(_))) || item.tree.value == Value::Null;
+            listed.push((key.name.clone(), place.flatten(), item));
+        }
+    } else {
+        for item in item.list() {
+            match item.text("the name of a region such as europe") {
+                Some(Located { value: name, .. }) => listed.push((name.to_owned(), None, item)),
+                None => clean = false,
+            }
+        }
+    }
+    for (name, place, item) in listed {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if name.is_empty() || name.len() > NAME_LIMIT || !name.chars().all(plain) {
             item.report(
@@ -73,10 +115,10 @@ fn regions(item: &Item<'_>) -> Vec<String> {
                 format!("1 to {NAME_LIMIT} letters, digits, '-' and '_' are possible"),
             );
             clean = false;
-        } else if names.iter().any(|known| known == name) {
+        } else if names.iter().any(|(known, _)| *known == name) {
             item.report(format_args!("the region '{name}' stands there twice"), "keep one of the two");
         } else {
-            names.push(name.to_owned());
+            names.push((name, place));
         }
     }
     if names.is_empty() && clean {
@@ -92,25 +134,28 @@ fn regions(item: &Item<'_>) -> Vec<String> {
     if clean { names } else { Vec::new() }
 }
 
-fn read_times(mut times: Fields<'_>, wan: &mut Wan) {
+/// `seen` are the pairs that have a time without one in the file.
+fn read_times(mut times: Fields<'_>, wan: &mut Wan, mut seen: Vec<Vec<bool>>) {
     if let Some(jitter) = times.word::<Share>("jitter") {
         wan.jitter = jitter.value.0;
     }
-    let mut seen = vec![vec![false; wan.regions.len()]; wan.regions.len()];
+    let mut written = vec![vec![false; wan.regions.len()]; wan.regions.len()];
     let mut readable = true;
     for (key, item) in times.rest() {
         let Some((a, b)) = pair(key, &times, &wan.regions) else {
             readable = false;
             continue;
         };
-        if seen[a][b] {
+        if written[a][b] {
             times.report(
                 key.at,
                 format_args!("the pair '{}' stands there twice", key.name),
                 "a time counts both ways: keep one",
             );
         }
-        (seen[a][b], seen[b][a]) = (true, true);
+        for table in [&mut written, &mut seen] {
+            (table[a][b], table[b][a]) = (true, true);
+        }
         if let Some(time) = item.word::<Duration>() {
             (wan.rtt[a][b], wan.rtt[b][a]) = (time.value, time.value);
         }

@@ -6,7 +6,7 @@ use overlay_control::Role;
 
 use super::super::fields::Reporter;
 use super::super::problem::{Mark, Problem};
-use super::super::{Place, Site, Subnet, Topology, Uplink, WAN_ASSIGNABLE, WAN_SUBNET};
+use super::super::{Members, Place, Site, Subnet, Topology, Uplink, WAN_ASSIGNABLE, WAN_SUBNET};
 use super::Names;
 use crate::names::NodeName;
 use crate::profile::NatBehaviour;
@@ -38,6 +38,7 @@ pub(super) fn run(topology: &Topology, names: &Names, reporter: &Reporter) {
         }
     }
     capacity(topology, names, reporter);
+    placement(topology, names, reporter);
 }
 
 fn population(topology: &Topology, names: &Names, reporter: &Reporter) {
@@ -143,6 +144,7 @@ fn overlaps(site: &Site, outer: &[&Site], report: impl Fn(String, &str)) {
 }
 
 fn capacity(topology: &Topology, names: &Names, reporter: &Reporter) {
+    let members = topology.members();
     let mut public: u64 = 0;
     for node in &topology.nodes {
         if matches!(node.place, Place::Wan { .. }) {
@@ -150,7 +152,7 @@ fn capacity(topology: &Topology, names: &Names, reporter: &Reporter) {
         }
     }
     for site in &topology.sites {
-        let hosts = topology.hosts(&site.name);
+        let hosts = members.get(&site.name).map_or(1, Members::hosts);
         match site.subnet {
             Some(subnet) if hosts > subnet.hosts() => {
                 let message = format!(
@@ -178,5 +180,32 @@ fn capacity(topology: &Topology, names: &Names, reporter: &Reporter) {
         let message =
             format!("the topology needs {public} public addresses, and the WAN has {WAN_ASSIGNABLE}");
         reporter.report(Problem::new(Mark::default(), message).mend("lower the counts"));
+    }
+}
+
+/// Where one has a place of its own, delays follow from distances, so that all need one: their own or their region's.
+fn placement(topology: &Topology, names: &Names, reporter: &Reporter) {
+    let nodes = topology.nodes.iter().filter_map(|node| match node.place {
+        Place::Wan { region, at, .. } => Some((&node.name, "node", region, at)),
+        Place::Site { .. } => None,
+    });
+    let sites = topology.sites.iter().filter_map(|site| match site.uplink {
+        Uplink::Wan { region, at } => Some((&site.name, "site", region, at)),
+        Uplink::Site { .. } => None,
+    });
+    let attached: Vec<_> = nodes.chain(sites).collect();
+    let Some((placed, ..)) = attached.iter().find(|(.., at)| at.is_some()) else { return };
+    let lost =
+        attached.iter().find(|(_, _, region, at)| at.is_none() && topology.wan.places[*region].is_none());
+    if let Some((name, what, region, _)) = lost {
+        let region = &topology.wan.regions[*region];
+        let message = format!(
+            "{what} {name}: '{placed}' has a latitude and a longitude, and the way from there to region '{region}' \
+             has no length"
+        );
+        let mend = format!(
+            "give the region a place: regions: {{ {region}: {{ latitude: 50.1, longitude: 8.7 }} }}; or give this {what} one"
+        );
+        reporter.report(Problem::new(names.mark(name), message).mend(mend));
     }
 }

@@ -3,6 +3,7 @@
 mod checks;
 mod names;
 mod programs;
+mod schedule;
 
 use overlay_control::Role;
 
@@ -11,8 +12,9 @@ use super::problem::{Mark, Problem, did_you_mean};
 use super::read::{RawKind, RawNode, RawSite, RawTopology, RawWan};
 use super::{
     DEFAULT_OUTSIDE_ADDRESSES, DEFAULT_OVERLAY, Experiment, HostCache, Node, NodeKind, Overlay, Place, Site,
-    Topology, Uplink, parameters, published,
+    Topology, Uplink, Wan, parameters, published,
 };
+use crate::link::Coordinates;
 use crate::names::{LabName, NodeName};
 
 use names::Names;
@@ -41,7 +43,7 @@ pub(super) fn topology(
         return None;
     }
     let name = name.or(raw.name.map(|name| name.value))?;
-    let topology = Topology {
+    let mut topology = Topology {
         title: raw.title.unwrap_or_else(|| name.to_string()),
         name,
         published: raw.published.map(|published| published.value),
@@ -50,15 +52,17 @@ pub(super) fn topology(
         overlay,
         sites,
         nodes,
+        schedule: Vec::new(),
         experiment,
     };
     checks::run(&topology, &names, reporter);
+    topology.schedule = schedule::resolve(&raw.schedule, &topology, reporter);
     reporter.is_clean().then_some(topology)
 }
 
-/// The index of a region; that of the only one if none is named.
+/// The index of a region; if none is named, that of the only one, or of the one that is nearest to a place.
 fn region(
-    named: Option<&Located<String>>,
+    (named, place_of_its_own): (Option<&Located<String>>, Option<Coordinates>),
     wan: &RawWan,
     at: Mark,
     place: &str,
@@ -71,6 +75,9 @@ fn region(
     let list = regions.join(", ");
     let problem = match named {
         None if regions.len() == 1 => return Some(0),
+        None if let Some(nearest) = place_of_its_own.and_then(|at| nearest(&wan.wan, at)) => {
+            return Some(nearest);
+        }
         None => {
             Problem::new(at, format!("{place}: the key 'region' is missing, so it is in no reachable place"))
                 .mend(format!("one of: {list}"))
@@ -83,6 +90,13 @@ fn region(
     };
     reporter.report(problem);
     None
+}
+
+/// The region whose place is nearest; `None` if no region has one.
+fn nearest(wan: &Wan, at: Coordinates) -> Option<usize> {
+    let distances =
+        wan.places.iter().enumerate().filter_map(|(index, place)| Some((index, (*place)?.distance_km(at))));
+    distances.min_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(index, _)| index)
 }
 
 fn sites(raw: &RawTopology, names: &Names, reporter: &Reporter) -> Vec<Site> {
@@ -116,8 +130,9 @@ fn sites(raw: &RawTopology, names: &Names, reporter: &Reporter) -> Vec<Site> {
 fn uplink(site: &RawSite, raw: &RawTopology, names: &Names, reporter: &Reporter) -> Option<Uplink> {
     let place = format!("site {}", site.name.value);
     let Some(outer) = &site.uplink else {
-        let region = region(site.region.as_ref(), &raw.wan, site.name.at, &place, reporter)?;
-        return Some(Uplink::Wan { region });
+        let given = (site.region.as_ref(), site.at);
+        let region = region(given, &raw.wan, site.name.at, &place, reporter)?;
+        return Some(Uplink::Wan { region, at: site.at });
     };
     let known = names.sites.iter().flatten().map(|instance| &instance.name);
     if let Some(name) = known.clone().find(|name| name.as_str() == outer.value) {
@@ -137,8 +152,9 @@ fn nodes(raw: &RawTopology, names: &Names, reporter: &Reporter) -> Vec<Node> {
     let mut nodes = Vec::new();
     for (group, expanded) in raw.nodes.iter().zip(&names.public) {
         let place = format!("node {}", group.name.value);
-        let region = region(group.region.as_ref(), &raw.wan, group.name.at, &place, reporter);
-        let place = region.map(|region| Place::Wan { region, access: group.access });
+        let given = (group.region.as_ref(), group.at);
+        let region = region(given, &raw.wan, group.name.at, &place, reporter);
+        let place = region.map(|region| Place::Wan { region, at: group.at, access: Box::new(group.access) });
         nodes.extend(instances(group, expanded, |_| place.clone(), names, reporter));
     }
     for (site, expanded) in raw.sites.iter().zip(&names.private) {

@@ -1,6 +1,6 @@
 //! `count:` expanded, and who has which name.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use overlay_control::Role;
 
@@ -193,13 +193,14 @@ impl Names {
         reporter: &Reporter,
     ) -> Vec<NodeName> {
         let mut clients: Vec<NodeName> = Vec::new();
+        let mut seen = HashSet::new();
         for word in words {
             let meant = self.clients_of(&word.value);
             if meant.is_empty() {
                 self.report_no_client(word, place, reporter);
             }
             for client in meant {
-                if !clients.contains(&client) {
+                if seen.insert(client.clone()) {
                     clients.push(client);
                 }
             }

@@ -3,7 +3,7 @@
 use super::super::DEFAULT_OUTSIDE_ADDRESSES;
 use super::super::fields::{Located, Reporter};
 use super::super::problem::{Problem, did_you_mean};
-use super::super::program::{Program, Template};
+use super::super::program::{HealthCheck, Program, Template};
 use super::super::read::{RawKind, RawNode, RawProgram, RawTopology};
 use super::names::Names;
 use crate::names::NodeName;
@@ -14,6 +14,16 @@ pub(super) fn resolve(raw: &RawProgram) -> Program {
         image: raw.image.clone(),
         command: raw.command.iter().map(|word| word.value.clone()).collect(),
         environment: raw.environment.iter().map(|(name, text)| (name.clone(), text.value.clone())).collect(),
+        root: raw.root.clone(),
+        mounts: raw.mounts.clone(),
+        restart: raw.restart,
+        health: raw.health.as_ref().map(|health| HealthCheck {
+            command: health.command.iter().map(|word| word.value.clone()).collect(),
+            interval: health.interval,
+            timeout: health.timeout,
+            retries: health.retries,
+            start_period: health.start_period,
+        }),
     }
 }
 
@@ -24,6 +34,9 @@ pub(super) fn check(raw: &RawTopology, names: &Names, reporter: &Reporter) {
         let RawKind::Program(program) = &node.kind else { continue };
         for word in &program.command {
             check_text(node, "command", word, &holders, reporter);
+        }
+        for word in program.health.iter().flat_map(|health| &health.command) {
+            check_text(node, "health: command", word, &holders, reporter);
         }
         for (name, text) in &program.environment {
             check_text(node, &format!("environment: '{name}'"), text, &holders, reporter);
