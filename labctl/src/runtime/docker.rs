@@ -3,6 +3,7 @@
 mod container;
 mod image;
 mod program;
+mod root;
 mod settle;
 
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, StreamExt};
 use nix::unistd::Pid;
 
-use super::{Found, Image, NodeSpec, NodeState, Output, Runtime, RuntimeError};
+use super::{Found, Image, NetworkOrder, NodeSpec, NodeState, Output, Runtime, RuntimeError, RuntimeKind};
 use crate::names::LabName;
 
 /// Label of every container of a lab: the lab's name.
@@ -93,6 +94,18 @@ fn failed<'a>(doing: &'static str, what: &'a str) -> impl FnOnce(Error) -> Runti
 }
 
 impl Runtime for DockerRuntime {
+    fn kind(&self) -> RuntimeKind {
+        RuntimeKind::Docker
+    }
+
+    fn network_order(&self) -> NetworkOrder {
+        NetworkOrder::Last
+    }
+
+    fn reaches(&self, _: &LabName) -> Result<(), RuntimeError> {
+        Ok(())
+    }
+
     fn check(&self) -> BoxFuture<'_, Result<String, RuntimeError>> {
         Box::pin(async {
             let version = self.docker.version().await.map_err(failed("asking for", "its version"))?;
@@ -154,6 +167,10 @@ impl Runtime for DockerRuntime {
                 Err(error) => Err(failed("removing container", container)(error)),
             }
         })
+    }
+
+    fn sweep<'a>(&'a self, _: &'a LabName) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(async { Ok(()) })
     }
 
     fn settle(&self) -> BoxFuture<'_, ()> {

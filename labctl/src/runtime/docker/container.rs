@@ -5,14 +5,15 @@ use std::collections::HashMap;
 use bollard::Docker;
 use bollard::models::{
     ContainerCreateBody, ContainerState, ContainerStateStatusEnum, ContainerSummary,
-    ContainerSummaryStateEnum, HostConfig, HostConfigLogConfig, RestartPolicy, RestartPolicyNameEnum,
+    ContainerSummaryStateEnum, HealthStatusEnum, HostConfig, HostConfigLogConfig, RestartPolicy,
+    RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{CreateContainerOptionsBuilder, LogsOptionsBuilder};
 use futures_util::stream::StreamExt;
 use nix::unistd::Pid;
 use overlay_control::DIRECTORY_IN_CONTAINER;
 
-use super::super::{Found, Image, NODE_USER, NodeSpec, NodeState, RuntimeError};
+use super::super::{Found, Health, Image, NODE_USER, NodeSpec, NodeState, RuntimeError, RuntimeKind};
 use super::{LABEL_LAB, LABEL_NODE, LABEL_ROLE, failed, image, program, status};
 use crate::names::LabName;
 
@@ -45,7 +46,7 @@ pub async fn start(docker: &Docker, image: &Image, node: &NodeSpec) -> Result<Pi
         .await
         .map_err(failed("starting container", &node.container))?;
     match state(docker, &node.container).await? {
-        Some(NodeState::Running { pid: Some(pid) }) => Ok(pid),
+        Some(NodeState::Running { pid: Some(pid), .. }) => Ok(pid),
         state => Err(RuntimeError::Ended {
             container: node.container.clone(),
             state: state.unwrap_or(NodeState::Other { state: "removed by somebody else".to_owned() }),
@@ -104,9 +105,28 @@ fn from_state(state: &ContainerState) -> NodeState {
     let pid = state.pid.and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0).map(Pid::from_raw);
     match state.status {
         Some(ContainerStateStatusEnum::CREATED) => NodeState::Created,
-        Some(ContainerStateStatusEnum::RUNNING) => NodeState::Running { pid },
+        Some(ContainerStateStatusEnum::RUNNING) => NodeState::Running { pid, health: health(state) },
         Some(ContainerStateStatusEnum::EXITED) => NodeState::Exited { code: state.exit_code },
         other => NodeState::Other { state: other.map_or("unknown".to_owned(), |other| other.to_string()) },
+    }
+}
+
+fn health(state: &ContainerState) -> Option<Health> {
+    match state.health.as_ref()?.status? {
+        HealthStatusEnum::STARTING => Some(Health::Starting),
+        HealthStatusEnum::HEALTHY => Some(Health::Healthy),
+        HealthStatusEnum::UNHEALTHY => Some(Health::Unhealthy),
+        HealthStatusEnum::EMPTY | HealthStatusEnum::NONE => None,
+    }
+}
+
+/// The health in the engine's words for a container that runs: `Up 5 seconds (health: starting)`.
+fn health_in_words(status: &str) -> Option<Health> {
+    match status.rsplit_once('(')?.1.strip_suffix(')')? {
+        "health: starting" => Some(Health::Starting),
+        "healthy" => Some(Health::Healthy),
+        "unhealthy" => Some(Health::Unhealthy),
+        _ => None,
     }
 }
 
@@ -115,7 +135,9 @@ pub fn found(container: ContainerSummary) -> Option<Found> {
     let labels = container.labels?;
     let state = match container.state? {
         ContainerSummaryStateEnum::CREATED => NodeState::Created,
-        ContainerSummaryStateEnum::RUNNING => NodeState::Running { pid: None },
+        ContainerSummaryStateEnum::RUNNING => {
+            NodeState::Running { pid: None, health: container.status.as_deref().and_then(health_in_words) }
+        }
         ContainerSummaryStateEnum::EXITED => {
             NodeState::Exited { code: container.status.as_deref().and_then(exit_code) }
         }
@@ -127,6 +149,7 @@ pub fn found(container: ContainerSummary) -> Option<Found> {
         role: labels.get(LABEL_ROLE).cloned().unwrap_or_default(),
         container: container.names?.first()?.trim_start_matches('/').to_owned(),
         state,
+        runtime: RuntimeKind::Docker,
     })
 }
 
@@ -153,5 +176,13 @@ mod tests {
         assert_eq!(exit_code("Exited (137) 2 minutes ago"), Some(137));
         assert_eq!(exit_code("Exited (0) Less than a second ago"), Some(0));
         assert_eq!(exit_code("Up 3 seconds"), None);
+    }
+
+    #[test]
+    fn the_health_is_read_from_the_engines_words() {
+        assert_eq!(health_in_words("Up 5 seconds (health: starting)"), Some(Health::Starting));
+        assert_eq!(health_in_words("Up About a minute (healthy)"), Some(Health::Healthy));
+        assert_eq!(health_in_words("Up 2 hours (unhealthy)"), Some(Health::Unhealthy));
+        assert_eq!(health_in_words("Up 2 hours"), None);
     }
 }

@@ -1,13 +1,14 @@
 //! Containers of programs that are not the overlay's: of the host, or of the user's images.
 //!
 //! The first process is the node program, which waits until the node's network is there and then becomes the
-//! other program. For a program of the host the container is the node image with the host's directories
+//! other program, or keeps it running: a restart by the engine would take the container's network away. For a program of the host the container is the node image with the host's directories
 //! mounted read-only; for an image it is a layer on top of that, made once for each image.
 
 use std::path::Path;
+use std::time::Duration;
 
 use bollard::Docker;
-use bollard::models::{ContainerCreateBody, ImageInspect, Mount, MountType};
+use bollard::models::{ContainerCreateBody, HealthConfig, ImageInspect, Mount};
 use bollard::query_parameters::BuildImageOptionsBuilder;
 use bytes::Bytes;
 use futures_util::stream::TryStreamExt;
@@ -15,8 +16,8 @@ use overlay_control::DIRECTORY_IN_CONTAINER;
 
 use super::super::{Image, NODE_PROGRAM, RuntimeError};
 use super::image::{LABEL, append, program_in_image, read, tag};
-use super::{failed, status};
-use crate::plan::ProgramPlan;
+use super::{failed, root, status};
+use crate::plan::{HealthPlan, ProgramPlan};
 
 /// Repository of the user's images with the node program in them.
 const REPOSITORY: &str = "labctl/program";
@@ -86,8 +87,9 @@ pub fn body(
     for bind in host.binds.iter_mut().flatten() {
         bind.push_str(":ro");
     }
-    let mut command = vec!["run".to_owned(), "--directory".to_owned(), DIRECTORY_IN_CONTAINER.to_owned()];
-    command.push("--".to_owned());
+    let restart = program.restart.name();
+    let mut command: Vec<String> =
+        ["run", "--directory", DIRECTORY_IN_CONTAINER, "--restart", restart, "--"].map(str::to_owned).into();
     if let Some(name) = &program.image {
         let arguments = if program.command.is_empty() { &image.arguments } else { &program.command };
         if image.entry_point.is_empty() && arguments.is_empty() {
@@ -100,22 +102,40 @@ pub fn body(
     } else {
         command.extend(program.command.iter().cloned());
         body.working_dir = Some("/".to_owned());
-        host.mounts =
-            Some(HOST_DIRECTORIES.iter().filter(|path| Path::new(path).is_dir()).map(mount).collect());
+        let of_root = match &program.root {
+            Some(directory) => root::mounts(directory)?,
+            None => of_host(),
+        };
+        host.mounts.get_or_insert_default().extend(of_root);
         host.tmpfs = Some(WRITABLE.map(|(path, options)| (path.to_owned(), options.to_owned())).into());
     }
+    host.mounts.get_or_insert_default().extend(program.mounts.iter().map(mount));
     body.cmd = Some(command);
+    body.healthcheck = program.health.as_ref().map(health);
     body.env = Some(program.environment.iter().map(|(name, value)| format!("{name}={value}")).collect());
     body.host_config = Some(host);
     Ok(body)
 }
 
-fn mount(path: &&str) -> Mount {
-    Mount {
-        target: Some((*path).to_owned()),
-        source: Some((*path).to_owned()),
-        typ: Some(MountType::BIND),
-        read_only: Some(true),
-        ..Mount::default()
+fn of_host() -> Vec<Mount> {
+    let there = HOST_DIRECTORIES.iter().filter(|path| Path::new(path).is_dir());
+    there.map(|path| root::read_only((*path).to_owned(), (*path).to_owned())).collect()
+}
+
+fn mount(mount: &crate::topology::Mount) -> Mount {
+    let text = |path: &Path| path.display().to_string();
+    Mount { read_only: Some(mount.read_only), ..root::read_only(text(&mount.source), text(&mount.target)) }
+}
+
+fn health(health: &HealthPlan) -> HealthConfig {
+    let nanoseconds = |time: Duration| i64::try_from(time.as_nanos()).ok();
+    let words = ["CMD".to_owned()].into_iter().chain(health.command.iter().cloned());
+    HealthConfig {
+        test: Some(words.collect()),
+        interval: nanoseconds(health.interval),
+        timeout: nanoseconds(health.timeout),
+        retries: Some(health.retries.into()),
+        start_period: nanoseconds(health.start_period),
+        ..HealthConfig::default()
     }
 }
