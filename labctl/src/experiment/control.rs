@@ -1,6 +1,7 @@
 //! Client of a node's control socket: HTTP/1.1 with JSON over a Unix socket (see [`overlay_control`]).
 
 use std::io;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -11,7 +12,10 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use overlay_control::{EventLine, LoginRequest, Problem, Status, UserRecord};
+use overlay_control::{
+    AgeRequest, AwaitCallRequest, CallLine, CallRequest, EventLine, LoginRequest, Problem, SearchLine,
+    SearchRequest, Status, UserRecord,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
@@ -54,8 +58,8 @@ pub enum ControlError {
     /// The answer is not what the call is documented to answer.
     #[error("{0}: the answer is not understood: {1}")]
     Malformed(Call, serde_json::Error),
-    /// The stream of events ended before the login did.
-    #[error("{0}: the node ended the stream of events before the login ended")]
+    /// The stream of events ended before the login or search did.
+    #[error("{0}: the node ended the stream of events before it was over")]
     Ended(Call),
 }
 
@@ -104,16 +108,50 @@ impl Control {
         self.plain(&self.call(Method::POST, "/v1/users"), json(user)).await.map(drop)
     }
 
-    /// Tells a client to log in. The clock runs from the moment that the command is sent: the connection
-    /// is made before.
+    /// Makes what a super node's container holds of a user older.
+    pub async fn age(&self, request: &AgeRequest) -> Result<(), ControlError> {
+        self.plain(&self.call(Method::POST, "/v1/age"), json(request)).await.map(drop)
+    }
+
+    /// Makes a super node's container forget the results of earlier searches.
+    pub async fn forget_results(&self) -> Result<(), ControlError> {
+        self.plain(&self.call(Method::POST, "/v1/forget-results"), Bytes::new()).await.map(drop)
+    }
+
+    /// Tells a client to log in.
     pub async fn login(&self, request: &LoginRequest) -> Result<Events, ControlError> {
-        let call = self.call(Method::POST, "/v1/login");
-        let body = json(request);
+        self.follow(self.call(Method::POST, "/v1/login"), json(request)).await
+    }
+
+    /// Tells a client that is logged in to search.
+    pub async fn search(&self, request: &SearchRequest) -> Result<Events<SearchLine>, ControlError> {
+        self.follow(self.call(Method::POST, "/v1/search"), json(request)).await
+    }
+
+    /// A call with an answer that comes as it happens. The clock runs from the moment that the command is
+    /// sent: the connection is made before.
+    async fn follow<T>(&self, call: Call, body: Bytes) -> Result<Events<T>, ControlError> {
         let mut connection = self.connect(&call).await?;
         let (sent, sent_at) = (Instant::now(), Timestamp::now());
         let answer = exchange(&mut connection.requests, &call, body).await?;
         let driver = connection.driver;
-        Ok(Events { call, sent, sent_at, body: answer.into_body(), unread: BytesMut::new(), _driver: driver })
+        let (body, unread) = (answer.into_body(), BytesMut::new());
+        Ok(Events { call, sent, sent_at, body, unread, line: PhantomData, _driver: driver })
+    }
+
+    /// Calls a user. What happens comes line by line; the last is [`overlay_control::CallEvent::Ended`].
+    pub async fn call_user(&self, request: &CallRequest) -> Result<CallLines, ControlError> {
+        self.follow(self.call(Method::POST, "/v1/call"), json(request)).await
+    }
+
+    /// Waits for a call, and follows it.
+    pub async fn await_call(&self, request: &AwaitCallRequest) -> Result<CallLines, ControlError> {
+        self.follow(self.call(Method::POST, "/v1/await-call"), json(request)).await
+    }
+
+    /// Refuses, cancels, or hangs up.
+    pub async fn hang_up(&self) -> Result<(), ControlError> {
+        self.plain(&self.call(Method::POST, "/v1/hang-up"), Bytes::new()).await.map(drop)
     }
 
     fn call(&self, method: Method, path: &'static str) -> Call {
@@ -178,27 +216,28 @@ fn json(value: &impl Serialize) -> Bytes {
     serde_json::to_vec(value).expect("requests are plain data with text keys").into()
 }
 
-/// The events of a login, as they come. Dropping it closes the connection.
+/// The events of a login or search, as they come. Dropping it closes the connection.
 #[derive(Debug)]
-pub struct Events {
+pub struct Events<T = EventLine> {
     call: Call,
     sent: Instant,
     sent_at: Timestamp,
     body: Incoming,
     unread: BytesMut,
+    line: PhantomData<T>,
     _driver: Driver,
 }
 
 /// An event, and when its line arrived.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Received {
+pub struct Received<T = EventLine> {
     /// The moment, by labctl's monotonic clock.
     pub at: Instant,
     /// What the node said.
-    pub line: EventLine,
+    pub line: T,
 }
 
-impl Events {
+impl<T: DeserializeOwned> Events<T> {
     /// The moment at which the command was sent, by the monotonic clock.
     #[must_use]
     pub fn sent(&self) -> Instant {
@@ -211,25 +250,37 @@ impl Events {
         self.sent_at
     }
 
-    /// The next event. An error if the stream ends: a login says itself that it ended.
-    pub async fn next(&mut self) -> Result<Received, ControlError> {
-        loop {
-            if let Some(end) = self.unread.iter().position(|&byte| byte == b'\n') {
-                let line = self.unread.split_to(end + 1);
-                let line = read_json(&self.call, &line)?;
-                return Ok(Received { at: Instant::now(), line });
-            }
-            if self.unread.len() > LONGEST_ANSWER {
-                let error = format!("a line has more than {LONGEST_ANSWER} bytes");
-                return Err(ControlError::Body(self.call.clone(), error.into()));
-            }
-            match self.body.frame().await {
-                None => return Err(ControlError::Ended(self.call.clone())),
-                Some(Err(error)) => return Err(ControlError::Http(self.call.clone(), error)),
-                Some(Ok(frame)) => {
-                    if let Some(data) = frame.data_ref() {
-                        self.unread.extend_from_slice(data);
-                    }
+    /// The next event. An error if the stream ends: a login or search says itself that it ended.
+    pub async fn next(&mut self) -> Result<Received<T>, ControlError> {
+        let line = next_line(&self.call, &mut self.body, &mut self.unread).await?;
+        let line = read_json(&self.call, &line)?;
+        Ok(Received { at: Instant::now(), line })
+    }
+}
+
+/// The events of a call. If it is dropped before the last one, the node ends the call.
+pub type CallLines = Events<CallLine>;
+
+/// The next line of a stream of NDJSON.
+async fn next_line(
+    call: &Call,
+    body: &mut Incoming,
+    unread: &mut BytesMut,
+) -> Result<BytesMut, ControlError> {
+    loop {
+        if let Some(end) = unread.iter().position(|&byte| byte == b'\n') {
+            return Ok(unread.split_to(end + 1));
+        }
+        if unread.len() > LONGEST_ANSWER {
+            let error = format!("a line has more than {LONGEST_ANSWER} bytes");
+            return Err(ControlError::Body(call.clone(), error.into()));
+        }
+        match body.frame().await {
+            None => return Err(ControlError::Ended(call.clone())),
+            Some(Err(error)) => return Err(ControlError::Http(call.clone(), error)),
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    unread.extend_from_slice(data);
                 }
             }
         }

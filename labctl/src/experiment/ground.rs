@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::login::Ground;
-use crate::lab::{Condition, Lab, find_lab};
+use crate::lab::{Condition, Lab, Wan, find_lab};
 use crate::names::NodeName;
 use crate::plan::Plan;
 use crate::runtime::Runtime;
@@ -14,15 +14,30 @@ pub struct RunningLab<'a> {
     pub lab: &'a Lab,
     /// The runtime.
     pub runtime: &'a dyn Runtime,
+    /// What experiments go by: what the lab was made from, with what was changed in it since.
+    pub plan: &'a Plan,
+}
+
+impl<'a> RunningLab<'a> {
+    /// A lab that is as it was made.
+    #[must_use]
+    pub fn new(lab: &'a Lab, runtime: &'a dyn Runtime) -> Self {
+        Self { lab, runtime, plan: lab.plan() }
+    }
 }
 
 impl Ground for RunningLab<'_> {
     fn plan(&self) -> &Plan {
-        self.lab.plan()
+        self.plan
     }
 
     fn control_socket(&self, node: &NodeName) -> PathBuf {
         self.lab.directory().control_socket(node.as_str())
+    }
+
+    async fn begin(&self) -> Result<(), String> {
+        let wan = Wan::open(self.lab).await.map_err(|error| error.to_string())?;
+        wan.start_schedule().await.map_err(|error| error.to_string())
     }
 
     async fn check_health(&self) -> Result<(), String> {

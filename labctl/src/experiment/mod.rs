@@ -1,16 +1,24 @@
 //! Drives nodes through their control sockets, with meters beside them, and writes records.
 
+pub mod call;
 pub mod control;
 mod ground;
 pub mod host_cache;
+pub mod live;
 pub mod login;
-mod observe;
+pub(crate) mod observe;
 mod patience;
 mod random;
 pub mod record;
+pub mod recorded;
 mod run;
+pub mod search;
 pub mod session;
+pub mod shares;
+pub mod sweep;
+mod task;
 mod trial;
+pub mod wan_events;
 
 pub use ground::RunningLab;
 pub use random::{Purpose, derive_seed};

@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io::{self, BufWriter};
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::sync::Arc;
 
+use super::live::LiveCount;
 use super::record::{Outside, Seen};
 use crate::meter::pcapng::{Section, Writer};
 use crate::meter::{
@@ -16,6 +18,8 @@ use crate::plan::Plan;
 pub(super) struct ClientSink {
     table: FlowTable,
     file: Writer<BufWriter<File>>,
+    /// For whoever watches.
+    live: Arc<LiveCount>,
 }
 
 impl ClientSink {
@@ -24,7 +28,13 @@ impl ClientSink {
         let file = BufWriter::new(File::create_new(path)?);
         let names = names(plan);
         let names = names.iter().map(|(address, name)| (*address, name.as_str()));
-        Ok(Self { table: FlowTable::new(), file: Writer::new(file, section, "eth0", names)? })
+        let file = Writer::new(file, section, "eth0", names)?;
+        Ok(Self { table: FlowTable::new(), file, live: Arc::default() })
+    }
+
+    /// What it counts, to be looked at while it does.
+    pub(super) fn live(&self) -> Arc<LiveCount> {
+        Arc::clone(&self.live)
     }
 
     /// Ends the file; says what was seen after the login command was sent, at `sent`.
@@ -45,13 +55,15 @@ impl ClientSink {
 
 impl Sink for ClientSink {
     fn take(&mut self, packet: &Packet) -> io::Result<()> {
-        self.table.add(packet);
+        if let Some(added) = self.table.add(packet) {
+            self.live.add(packet.direction, added.count.payload_bytes);
+        }
         self.file.packet(packet)
     }
 }
 
 /// Public addresses and their names; private ones are not unique in a lab.
-fn names(plan: &Plan) -> Vec<(Ipv4Addr, String)> {
+pub(crate) fn names(plan: &Plan) -> Vec<(Ipv4Addr, String)> {
     let mut names = Vec::new();
     for node in plan.nodes.iter().filter(|node| node.gateway.is_none()) {
         for (index, address) in node.addresses.iter().enumerate() {

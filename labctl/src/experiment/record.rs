@@ -115,7 +115,9 @@ pub struct Failure {
 pub enum FailureReason {
     /// The client reported that its login failed.
     Login,
-    /// The login did not end within the longest time that the protocol can take.
+    /// The search failed, or ended otherwise than it must.
+    Search,
+    /// The login or search did not end within the longest time that the protocol can take.
     TimedOut,
     /// The control socket failed.
     Control,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::record::{EventRecord, Kind, TrialRecord};
+use super::session::SweepPoint;
 use crate::meter::Timestamp;
 use crate::plan::Plan;
 
@@ -25,7 +25,7 @@ pub enum RunError {
 /// What a run's `run.json` says: everything that it takes to run it again.
 #[derive(Clone, Debug, Serialize)]
 pub struct RunDescription<'a> {
-    /// `login`.
+    /// `login`, `search` or `call`.
     pub experiment: &'static str,
     /// Version of labctl.
     pub labctl: &'static str,
@@ -39,10 +39,13 @@ pub struct RunDescription<'a> {
     pub seed: u64,
     /// Trials of each kind.
     pub trials: u32,
-    /// How many clients logged in side by side at the most; `None`: all that are measured.
+    /// How many clients were measured side by side at the most; `None`: all.
     pub parallel: Option<usize>,
-    /// What kinds of login.
-    pub kinds: &'a [Kind],
+    /// What kinds of login, or which cases of search.
+    pub kinds: Vec<&'static str>,
+    /// The point of a sweep that this run is, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<&'a SweepPoint>,
 }
 
 /// The file `run.json`.
@@ -58,13 +61,23 @@ struct RunFile<'a> {
     plan: &'a Plan,
 }
 
-/// A run's directory, with its files open.
+/// A run's directory.
 #[derive(Debug)]
 pub struct Run {
     directory: PathBuf,
-    trials: BufWriter<File>,
-    events: BufWriter<File>,
 }
+
+/// The files that an experiment's records are in; they are there from the beginning on, empty.
+fn files(experiment: &str) -> &'static [&'static str] {
+    if experiment == "call" { &[CALLS] } else { &[TRIALS, EVENTS] }
+}
+
+/// Records of logins and searches.
+pub(super) const TRIALS: &str = "trials.ndjson";
+/// Their events.
+const EVENTS: &str = "events.ndjson";
+/// Records of calls.
+pub(super) const CALLS: &str = "calls.ndjson";
 
 impl Run {
     /// Makes a new directory below `runs`, named for the time, the experiment and the lab. Never uses one
@@ -73,7 +86,7 @@ impl Run {
         let started = Timestamp::now();
         let directory = make_directory(runs, started, description.experiment, plan.lab.as_str())?;
         let digest = Sha256::digest(serde_json::to_vec(plan).map_err(writing(&directory))?);
-        let run = RunFile {
+        let file = RunFile {
             schema: SCHEMA,
             lab: plan.lab.as_str(),
             started,
@@ -81,12 +94,11 @@ impl Run {
             plan_sha256: hexadecimal(&digest),
             plan,
         };
-        let path = directory.join("run.json");
-        let mut text = serde_json::to_vec_pretty(&run).map_err(writing(&path))?;
-        text.push(b'\n');
-        create(&path)?.write_all(&text).map_err(writing(&path))?;
-        let open = |name: &str| create(&directory.join(name)).map(BufWriter::new);
-        Ok(Self { trials: open("trials.ndjson")?, events: open("events.ndjson")?, directory })
+        write_json(&directory.join("run.json"), &file)?;
+        for name in files(description.experiment) {
+            create(&directory.join(name))?;
+        }
+        Ok(Self { directory })
     }
 
     /// Where it is.
@@ -96,18 +108,48 @@ impl Run {
     }
 
     /// Writes down a trial and its events.
-    pub fn add(&mut self, trial: &TrialRecord, events: &[EventRecord]) -> Result<(), RunError> {
-        let written = events
-            .iter()
-            .try_for_each(|event| write_line(&mut self.events, event))
-            .and_then(|()| self.events.flush());
-        written.map_err(writing(&self.directory.join("events.ndjson")))?;
-        let written = write_line(&mut self.trials, trial).and_then(|()| self.trials.flush());
-        written.map_err(writing(&self.directory.join("trials.ndjson")))
+    pub fn add(&mut self, trial: &impl Serialize, events: &[impl Serialize]) -> Result<(), RunError> {
+        append(&self.directory.join(EVENTS), events)?;
+        append(&self.directory.join(TRIALS), [trial])
+    }
+
+    /// Writes down a call.
+    pub fn add_call(&mut self, call: &impl Serialize) -> Result<(), RunError> {
+        append(&self.directory.join(CALLS), [call])
+    }
+
+    /// Writes a file of its own, one thing a line.
+    pub fn write(&self, name: &str, things: &[impl Serialize]) -> Result<(), RunError> {
+        let path = self.directory.join(name);
+        create(&path)?;
+        append(&path, things)
     }
 }
 
-fn make_directory(runs: &Path, started: Timestamp, experiment: &str, lab: &str) -> Result<PathBuf, RunError> {
+/// Makes a file of one JSON document.
+pub(super) fn write_json(path: &Path, document: &impl Serialize) -> Result<(), RunError> {
+    let mut text = serde_json::to_vec_pretty(document).map_err(writing(path))?;
+    text.push(b'\n');
+    create(path)?.write_all(&text).map_err(writing(path))
+}
+
+/// Adds things to a file that is there, one a line.
+pub(super) fn append<T: Serialize>(path: &Path, things: impl IntoIterator<Item = T>) -> Result<(), RunError> {
+    let written = File::options().append(true).open(path).and_then(|file| {
+        let mut file = BufWriter::new(file);
+        things.into_iter().try_for_each(|thing| write_line(&mut file, &thing))?;
+        file.flush()
+    });
+    written.map_err(writing(path))
+}
+
+/// Makes a directory that no other run has.
+pub(super) fn make_directory(
+    runs: &Path,
+    started: Timestamp,
+    experiment: &str,
+    lab: &str,
+) -> Result<PathBuf, RunError> {
     fs::create_dir_all(runs).map_err(|error| RunError::File(runs.to_owned(), "making directory", error))?;
     // 2006-01-02T15:04:05.000Z becomes 20060102T150405Z, which sorts and needs no quoting.
     let time: String = started.to_string().chars().take(19).filter(char::is_ascii_alphanumeric).collect();
@@ -124,11 +166,11 @@ fn make_directory(runs: &Path, started: Timestamp, experiment: &str, lab: &str) 
     unreachable!("a directory holds fewer than 2^32 runs of one second")
 }
 
-fn create(path: &Path) -> Result<File, RunError> {
+pub(super) fn create(path: &Path) -> Result<File, RunError> {
     File::create_new(path).map_err(|error| RunError::File(path.to_owned(), "making file", error))
 }
 
-fn writing<E: Into<io::Error>>(path: &Path) -> impl FnOnce(E) -> RunError {
+pub(super) fn writing<E: Into<io::Error>>(path: &Path) -> impl FnOnce(E) -> RunError {
     move |error| RunError::File(path.to_owned(), "writing", error.into())
 }
 

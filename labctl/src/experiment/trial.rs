@@ -7,6 +7,7 @@ use overlay_control::{LoginEvent, LoginRequest};
 use tokio::time::timeout;
 
 use super::control::{Control, ControlError, Events};
+use super::live::Doing;
 use super::login::Ground;
 use super::observe::ClientSink;
 use super::record::{EventRecord, Failure, FailureReason, Kind, TrialRecord};
@@ -59,6 +60,7 @@ impl Trial<'_> {
         ground: &impl Ground,
         control: &Control,
         directory: &Path,
+        told: &(dyn Fn(Doing<LoginEvent>) + Sync),
     ) -> Result<Outcome, ControlError> {
         let packets = format!("{}-{}-{:03}.pcapng", self.client.name, self.kind.as_str(), self.number);
         let mut outcome = Outcome {
@@ -82,7 +84,7 @@ impl Trial<'_> {
             events: Vec::new(),
             ended: Timestamp::now(),
         };
-        let measured = self.measure(ground, control, directory, &mut outcome).await;
+        let measured = self.measure(ground, control, directory, told, &mut outcome).await;
         if let Err(Stopped(reason, detail)) = measured {
             outcome.record.failure = Some(Failure { reason, detail });
         }
@@ -96,6 +98,7 @@ impl Trial<'_> {
         ground: &impl Ground,
         control: &Control,
         directory: &Path,
+        told: &(dyn Fn(Doing<LoginEvent>) + Sync),
         outcome: &mut Outcome,
     ) -> Result<(), Stopped> {
         let path = directory.join(&outcome.record.packets);
@@ -112,15 +115,20 @@ impl Trial<'_> {
                 self.number,
                 self.request.seed
             ),
+            node: self.client.name.as_str(),
         };
         let sink = ClientSink::create(&path, &section, ground.plan()).map_err(meter_failed)?;
+        let live = sink.live();
         let capture = Capture::start(&self.client.namespace, "eth0", sink)?;
+        let limit = ground.plan().overlay.as_ref().map(|overlay| overlay.parameters.udp_probe_limit.get());
+        let most_probes = limit.map(|limit| limit.min(self.request.host_cache.len()));
+        told(Doing::Begins { count: live, most_probes });
         let mut sent = Timestamp::now();
         let login = timeout(self.patience, async {
             let mut events = control.login(&self.request).await?;
             sent = events.sent_at();
             outcome.record.started = Some(sent);
-            self.follow(&mut events, outcome).await
+            self.follow(&mut events, told, outcome).await
         });
         let login = login.await.unwrap_or_else(|_| {
             let limit = self.patience.as_secs();
@@ -140,9 +148,15 @@ impl Trial<'_> {
     }
 
     /// Follows the events to the last one.
-    async fn follow(&self, events: &mut Events, outcome: &mut Outcome) -> Result<(), Stopped> {
+    async fn follow(
+        &self,
+        events: &mut Events,
+        told: &(dyn Fn(Doing<LoginEvent>) + Sync),
+        outcome: &mut Outcome,
+    ) -> Result<(), Stopped> {
         loop {
             let received = events.next().await?;
+            told(Doing::Told(received.line.event.clone()));
             let since = received.at.duration_since(events.sent()).as_secs_f64();
             outcome.events.push(EventRecord {
                 kind: self.kind,

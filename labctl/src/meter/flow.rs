@@ -75,6 +75,17 @@ impl AddAssign for TwoWay {
     }
 }
 
+/// What a packet added to its flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Added {
+    /// The flow.
+    pub flow: FlowKey,
+    /// The packet; of its TCP payload, only bytes that had not passed before.
+    pub count: Count,
+    /// TCP: the packet opens the connection.
+    pub opens: bool,
+}
+
 /// What makes a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FlowKey {
@@ -171,17 +182,18 @@ impl FlowTable {
         Self::default()
     }
 
-    /// Counts a packet.
-    pub fn add(&mut self, packet: &Packet) {
+    /// Counts a packet. `None` if it is in no flow.
+    pub fn add(&mut self, packet: &Packet) -> Option<Added> {
         match parse(&packet.bytes) {
-            Parsed::Segment(segment) => self.add_segment(packet, &segment),
+            Parsed::Segment(segment) => return Some(self.add_segment(packet, &segment)),
             Parsed::Fragment { key, offset, payload_bytes, ip_bytes } => {
                 let Some(of) = self.fragmented.iter().find(|f| f.key == key) else {
                     self.apart.orphan_fragments += 1;
-                    return;
+                    return None;
                 };
                 let (flow, sequence) = (of.flow, of.origin.wrapping_add(offset));
-                self.count(packet, flow, sequence, payload_bytes, ip_bytes);
+                let (_, count) = self.count(packet, flow, sequence, payload_bytes, ip_bytes);
+                return Some(Added { flow, count, opens: false });
             }
             Parsed::Icmp { ip_bytes } => {
                 self.apart.icmp_packets += 1;
@@ -190,9 +202,10 @@ impl FlowTable {
             Parsed::Arp => self.apart.arp_packets += 1,
             Parsed::Other => self.apart.other_packets += 1,
         }
+        None
     }
 
-    fn add_segment(&mut self, packet: &Packet, segment: &Segment) {
+    fn add_segment(&mut self, packet: &Packet, segment: &Segment) -> Added {
         let (local, remote) = match packet.direction {
             Direction::Sent => (segment.source, segment.destination),
             Direction::Received => (segment.destination, segment.source),
@@ -201,7 +214,8 @@ impl FlowTable {
         if segment.transport == Transport::Udp && packet.direction == Direction::Sent {
             self.udp_senders.insert(local.port());
         }
-        let entry = self.count(packet, flow, segment.sequence, segment.payload_bytes, segment.ip_bytes);
+        let (entry, count) =
+            self.count(packet, flow, segment.sequence, segment.payload_bytes, segment.ip_bytes);
         entry.opened |= segment.opens;
         if let Some(key) = segment.fragment {
             if self.fragmented.len() == FRAGMENTED_AT_ONCE {
@@ -210,6 +224,7 @@ impl FlowTable {
             let origin = segment.sequence.wrapping_sub(segment.header_bytes);
             self.fragmented.push_back(Fragmented { key, flow, origin });
         }
+        Added { flow, count, opens: segment.opens }
     }
 
     fn count(
@@ -219,7 +234,7 @@ impl FlowTable {
         sequence: u32,
         payload_bytes: u32,
         ip_bytes: u32,
-    ) -> &mut Entry {
+    ) -> (&mut Entry, Count) {
         let entry = self.flows.entry(flow).or_insert_with(|| Entry {
             counts: TwoWay::default(),
             first: packet.time,
@@ -233,9 +248,9 @@ impl FlowTable {
             Transport::Udp => payload_bytes,
             Transport::Tcp => entry.seen[packet.direction as usize].add(sequence, payload_bytes),
         };
-        *entry.counts.of(packet.direction) +=
-            Count { packets: 1, payload_bytes: u64::from(new), ip_bytes: u64::from(ip_bytes) };
-        entry
+        let count = Count { packets: 1, payload_bytes: u64::from(new), ip_bytes: u64::from(ip_bytes) };
+        *entry.counts.of(packet.direction) += count;
+        (entry, count)
     }
 
     /// All flows, by protocol, local and remote end.

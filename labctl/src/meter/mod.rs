@@ -9,10 +9,11 @@ mod flow;
 mod packet;
 mod packet_socket;
 pub mod pcapng;
+pub mod pcapng_reader;
 mod sequence;
 
 pub use capture::{Capture, CaptureError, Place, Sink};
-pub use flow::{Apart, Count, Flow, FlowKey, FlowTable, Traffic, TwoWay};
+pub use flow::{Added, Apart, Count, Flow, FlowKey, FlowTable, Traffic, TwoWay};
 pub use packet::{Direction, FragmentKey, Packet, Parsed, Segment, Timestamp, Transport, parse};
 pub use packet_socket::Statistics;
 pub use sequence::Coverage;

@@ -12,7 +12,7 @@ use nix::sys::time::TimeSpec;
 use serde::{Deserialize, Serialize};
 
 use super::packet::{Direction, Packet, Timestamp};
-use crate::net::NetNs;
+use crate::net::{NetNs, receive_buffer};
 
 /// Room for packets between the kernel and us, in bytes of the kernel's accounting (some 800 for a small
 /// packet). A burst that does not fit is noticed: [`Statistics::dropped`].
@@ -100,7 +100,7 @@ fn open_here(interface: &str) -> io::Result<OwnedFd> {
     // Protocol 0 takes nothing in: until it is bound, the socket would see every interface.
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket(AddressFamily::Packet, SockType::Raw, flags, None)?;
-    setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER)?;
+    receive_buffer::enlarge(&socket, RECEIVE_BUFFER)?;
     setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
     bind(socket.as_raw_fd(), &link_address(index)?)?;
     Ok(socket)

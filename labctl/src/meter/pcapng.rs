@@ -3,11 +3,15 @@
 //!
 //! One section, little-endian, times in nanoseconds, whole packets, direction in `epb_flags`.
 
+mod reader;
+
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
 
 use super::packet::{Direction, Packet, Timestamp};
 use super::packet_socket::Statistics;
+
+pub use reader::{ReadError, read};
 
 const SECTION_HEADER: u32 = 0x0A0D_0D0A;
 const INTERFACE_DESCRIPTION: u32 = 1;
@@ -28,6 +32,7 @@ mod option {
     pub const SECTION_OS: u16 = 3;
     pub const SECTION_APPLICATION: u16 = 4;
     pub const INTERFACE_NAME: u16 = 2;
+    pub const INTERFACE_DESCRIPTION: u16 = 3;
     pub const INTERFACE_TIME_RESOLUTION: u16 = 9;
     pub const PACKET_FLAGS: u16 = 2;
     pub const STATISTICS_START: u16 = 2;
@@ -45,6 +50,8 @@ pub struct Section<'a> {
     pub os: &'a str,
     /// What the file holds, for people.
     pub comment: &'a str,
+    /// The node or gateway whose interface it is: the interface's description and comment.
+    pub node: &'a str,
 }
 
 /// Writes one file with one interface.
@@ -66,7 +73,7 @@ impl<W: Write> Writer<W> {
     ) -> io::Result<Self> {
         let mut writer = Self { output, block: Vec::new(), first: None, last: None };
         writer.section_header(section)?;
-        writer.interface_description(interface)?;
+        writer.interface_description(interface, section.node)?;
         writer.name_resolution(names)?;
         Ok(writer)
     }
@@ -85,11 +92,13 @@ impl<W: Write> Writer<W> {
     }
 
     /// Section 4.2.
-    fn interface_description(&mut self, name: &str) -> io::Result<()> {
+    fn interface_description(&mut self, name: &str, node: &str) -> io::Result<()> {
         self.put(&ETHERNET.to_le_bytes());
         self.put(&[0; 2]); // Reserved.
         self.put(&0u32.to_le_bytes()); // No limit on the length of a packet.
         self.text(option::INTERFACE_NAME, name);
+        self.text(option::INTERFACE_DESCRIPTION, node);
+        self.text(option::COMMENT, node);
         self.option(option::INTERFACE_TIME_RESOLUTION, &[NANOSECONDS]);
         self.end_of_options();
         self.write_block(INTERFACE_DESCRIPTION)
@@ -243,7 +252,7 @@ mod tests {
                 bytes: vec![n; usize::from(n) + 20],
             })
             .collect();
-        let section = Section { application: "labctl 1", os: "Linux", comment: "trial 1" };
+        let section = Section { application: "labctl 1", os: "Linux", comment: "trial 1", node: "alice" };
         let names = [(Ipv4Addr::new(198, 18, 0, 1), "sn-1")];
         let mut writer = Writer::new(Vec::new(), &section, "eth0", names).unwrap();
         for packet in &packets {
@@ -270,7 +279,7 @@ mod tests {
     #[test]
     fn a_text_longer_than_an_option_is_clipped_between_characters() {
         let long = "é".repeat(40_000);
-        let section = Section { application: &long, os: &long, comment: &long };
+        let section = Section { application: &long, os: &long, comment: &long, node: &long };
         let file =
             Writer::new(Vec::new(), &section, &long, []).unwrap().finish(Statistics::default()).unwrap();
         assert_eq!(blocks(&file).len(), 3);
