@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::distribution::Distribution;
 use super::row::Row;
 use super::statistics::Spread;
 
@@ -26,6 +27,7 @@ struct JsonRow<'a> {
     udp_payload_bytes: Option<Spread<u64>>,
     tcp_payload_bytes: Option<Spread<u64>>,
     ip_bytes: Option<Spread<u64>>,
+    distributions: &'a [Distribution],
     published: Option<JsonPublished>,
     within: Option<bool>,
 }
@@ -56,6 +58,7 @@ pub fn render(schema: &'static str, rows: &[Row]) -> String {
             udp_payload_bytes: row.udp_payload_bytes,
             tcp_payload_bytes: row.tcp_payload_bytes,
             ip_bytes: row.ip_bytes,
+            distributions: &row.distributions,
             published: row.published.map(|published| JsonPublished {
                 login_s: Range { min: published.login_s.0, max: published.login_s.1 },
                 total_kb: published.total_kb,
@@ -66,7 +69,8 @@ pub fn render(schema: &'static str, rows: &[Row]) -> String {
     text(&Document { schema, rows })
 }
 
-fn text(document: &Document<'_>) -> String {
+/// A report as JSON, indented, with a line feed at the end.
+pub(super) fn text(document: &impl Serialize) -> String {
     let mut text = serde_json::to_string_pretty(document).expect("a report is plain data with text keys");
     text.push('\n');
     text

@@ -1,5 +1,6 @@
 //! One experiment's trials, summed up next to what was published.
 
+use super::distribution::Distribution;
 use super::published::Published;
 use super::statistics::Spread;
 use crate::experiment::record::{Kind, Outside, Seen, TrialRecord};
@@ -29,6 +30,8 @@ pub struct Row {
     /// The most UDP packets that passed the outside of the client's gateway in one trial of any kind;
     /// `None` if no client is behind one.
     pub udp_packets_outside: Option<u64>,
+    /// How the login times of each kind are spread, where there are many.
+    pub distributions: Vec<Distribution>,
     /// What was published of this set-up.
     pub published: Option<&'static Published>,
 }
@@ -66,6 +69,10 @@ impl Row {
                 .iter()
                 .filter_map(|record| record.outside.as_ref().map(Outside::udp_packets))
                 .max(),
+            distributions: [Kind::FirstTime, Kind::Subsequent]
+                .into_iter()
+                .filter_map(|kind| Distribution::new(records, kind))
+                .collect(),
             published,
         }
     }

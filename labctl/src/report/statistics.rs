@@ -46,6 +46,24 @@ fn middle<T: Copy>(sorted: &[T]) -> Option<(T, T)> {
     Some((sorted[last / 2], sorted[sorted.len() / 2]))
 }
 
+/// The value below which this share (0 to 1) of sorted values lies, between two of them in proportion (type 7 of
+/// Hyndman and Fan, 1996). `None` of nothing.
+#[must_use]
+pub fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
+    let last = sorted.len().checked_sub(1)?;
+    let at = share.clamp(0.0, 1.0) * last as f64;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to the last index")]
+    let below = at.floor() as usize;
+    let above = (below + 1).min(last);
+    Some(sorted[below] + (sorted[above] - sorted[below]) * (at - below as f64))
+}
+
+/// Without what rounding leaves behind the ninth decimal place.
+#[must_use]
+pub fn clean(value: f64) -> f64 {
+    (value * 1e9).round() / 1e9
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,6 +79,17 @@ mod tests {
         let spread = Spread::of_seconds([4.0, 1.0, 3.0, 2.0]).unwrap();
         assert_eq!(spread, Spread { min: 1.0, median: 2.5, max: 4.0 });
         assert_eq!(Spread::of_counts([u64::MAX, u64::MAX]).unwrap().median, u64::MAX);
+    }
+
+    #[test]
+    fn quantiles_lie_between_values_in_proportion() {
+        let at = |share| quantile(&[1.0, 2.0, 3.0, 5.0], share);
+        let expected = [(0.0, 1.0), (0.25, 1.75), (0.5, 2.5), (0.75, 3.5), (1.0, 5.0)];
+        for (share, value) in expected {
+            assert_eq!(at(share), Some(value));
+        }
+        assert_eq!(quantile(&[4.0], 0.3), Some(4.0));
+        assert_eq!(quantile(&[], 0.5), None);
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub enum Style {
 
 impl Style {
     /// What stands where a terminal's table breaks a line, so that it stays narrow.
-    const fn line_break(self) -> &'static str {
+    pub(super) const fn line_break(self) -> &'static str {
         match self {
             Self::Terminal => "\n",
             Self::Plain => " ",
@@ -56,7 +56,10 @@ pub fn render(rows: &[Row], style: Style) -> String {
         column.set_cell_alignment(CellAlignment::Right);
     }
     let mut text = format!("{table}\n");
-    for line in rows.iter().map(below).chain(std::iter::once(LEGEND.to_owned())) {
+    let distributions =
+        rows.iter().flat_map(|row| row.distributions.iter().map(move |spread| (&row.experiment, spread)));
+    let distributions = distributions.map(|(name, spread)| format!("{name}: {}.", spread.line()));
+    for line in rows.iter().map(below).chain(distributions).chain(std::iter::once(LEGEND.to_owned())) {
         text.push_str(&line);
         text.push('\n');
     }
