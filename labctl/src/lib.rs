@@ -6,7 +6,11 @@
 //! [`runtime`]) -> [`experiment`] (with [`meter`]) -> [`report`].
 
 pub mod experiment;
+pub mod graph;
+pub mod keeper;
 pub mod lab;
+pub mod lesson;
+pub mod link;
 pub mod meter;
 pub mod names;
 pub mod nat_check;
@@ -15,4 +19,10 @@ pub mod plan;
 pub mod profile;
 pub mod report;
 pub mod runtime;
+pub mod schema;
+pub mod session_keys;
+mod times;
 pub mod topology;
+
+pub mod watch;
+pub mod world;

@@ -6,7 +6,11 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::CompleteEnv;
+use cli::runtime::RuntimeArgs;
+use labctl::runtime::{RuntimeChoice, RuntimeKind};
+use labctl::world;
 
 /// A containerized testbed for overlay networks behind NATs and firewalls.
 #[derive(Debug, Parser)]
@@ -23,21 +27,86 @@ enum Command {
     Exec(cli::exec::ExecArgs),
     Logs(cli::logs::LogsArgs),
     Down(cli::down::DownArgs),
+    Repair(cli::repair::RepairArgs),
     Doctor(cli::doctor::DoctorArgs),
-    Experiment(cli::experiment::ExperimentArgs),
+    Experiment(Box<cli::experiment::ExperimentArgs>),
     Reproduce(cli::reproduce::ReproduceArgs),
+    Report(cli::report::ReportArgs),
+    Runs(cli::runs::RunsArgs),
     Validate(cli::validate::ValidateArgs),
     Plan(cli::plan::PlanArgs),
+    Graph(cli::graph::GraphArgs),
     Nat(cli::nat::NatArgs),
+    Watch(cli::watch::WatchArgs),
+    Top(cli::top::TopArgs),
+    Link(cli::link::LinkArgs),
+    Partition(cli::link::PartitionArgs),
+    Heal(cli::link::HealArgs),
+    Keys(cli::keys::KeysArgs),
+    Lesson(cli::lesson::LessonArgs),
+    Udp(cli::udp::UdpArgs),
+    Schema(cli::schema::SchemaArgs),
+    Completions(cli::completions::CompletionsArgs),
+    Man(cli::man::ManArgs),
     /// The background process of a lab.
     #[command(hide = true)]
-    Engine(cli::engine::Arguments),
+    Keeper(cli::keeper::Arguments),
 }
 
-fn run(command: Command) -> anyhow::Result<ExitCode> {
-    // The engine takes the process's signals, which it can only while there is one thread.
-    if let Command::Engine(args) = &command {
-        return cli::engine::run(args).map(|()| ExitCode::SUCCESS);
+impl Command {
+    /// True if it makes, changes or looks at labs, which for an ordinary user are in that user's world.
+    fn concerns_labs(&self) -> bool {
+        match self {
+            Self::Validate(_)
+            | Self::Report(_)
+            | Self::Runs(_)
+            | Self::Plan(_)
+            | Self::Keys(_)
+            | Self::Udp(_)
+            | Self::Schema(_)
+            | Self::Completions(_)
+            | Self::Man(_)
+            | Self::Keeper(_) => false,
+            Self::Nat(args) => args.concerns_labs(),
+            Self::Graph(args) => args.concerns_labs(),
+            _ => true,
+        }
+    }
+
+    /// What the command line says of the runtime.
+    fn runtime(&self) -> RuntimeArgs {
+        match self {
+            Self::Up(args) => args.runtime,
+            Self::Experiment(args) => args.runtime(),
+            Self::Reproduce(args) => args.runtime,
+            Self::Lesson(args) => args.runtime,
+            _ => RuntimeArgs::default(),
+        }
+    }
+
+    /// Goes where this user's labs are. With Docker Engine asked for, that is here.
+    fn enter_world(&mut self) -> anyhow::Result<()> {
+        if !self.concerns_labs() || !world::is_needed() {
+            return Ok(());
+        }
+        if self.runtime().choice()? == RuntimeChoice::This(RuntimeKind::Docker) {
+            return Ok(());
+        }
+        match (self, world::enter()) {
+            // It is there to say what is wrong.
+            (Self::Doctor(args), Err(error)) => args.refused = Some(error),
+            (_, entered) => entered?,
+        }
+        Ok(())
+    }
+}
+
+fn run(mut command: Command) -> anyhow::Result<ExitCode> {
+    // While there is one thread: the kernel moves no other process into a user namespace.
+    command.enter_world()?;
+    // The keeper has an event loop of its own, on the process' first thread.
+    if let Command::Keeper(args) = &command {
+        return cli::keeper::run(args).map(|()| ExitCode::SUCCESS);
     }
     let runtime = tokio::runtime::Runtime::new().context("cannot start the async runtime")?;
     runtime.block_on(async {
@@ -47,18 +116,45 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Exec(args) => cli::exec::run(args).await,
             Command::Logs(args) => cli::logs::run(args).await,
             Command::Down(args) => cli::down::run(args).await,
+            Command::Repair(args) => cli::repair::run(args).await,
             Command::Doctor(args) => cli::doctor::run(args).await,
-            Command::Experiment(args) => cli::experiment::run(args).await,
+            Command::Experiment(args) => cli::experiment::run(*args).await,
             Command::Reproduce(args) => cli::reproduce::run(args).await,
+            Command::Report(args) => cli::report::run(&args),
+            Command::Runs(args) => cli::runs::run(&args),
             Command::Validate(args) => cli::validate::run(&args),
             Command::Plan(args) => cli::plan::run(&args),
+            Command::Graph(args) => cli::graph::run(&args),
             Command::Nat(args) => cli::nat::run(args).await,
-            Command::Engine(_) => unreachable!("it ran above"),
+            Command::Watch(args) => cli::watch::run(args).await,
+            Command::Top(args) => cli::top::run(args).await,
+            Command::Link(args) => cli::link::run(args).await,
+            Command::Partition(args) => cli::link::partition(args).await,
+            Command::Heal(args) => cli::link::heal(args).await,
+            Command::Lesson(args) => cli::lesson::run(args).await,
+            Command::Udp(args) => cli::udp::run(&args),
+            Command::Keys(args) => cli::keys::run(&args),
+            Command::Schema(args) => cli::schema::run(&args),
+            Command::Completions(args) => cli::completions::run(&args),
+            Command::Man(args) => cli::man::run(&args, Arguments::command()),
+            Command::Keeper(_) => unreachable!("it ran above"),
         }
     })
 }
 
+/// Answers a shell that asks what could come next, and ends; does nothing otherwise.
+fn complete() {
+    if std::env::var_os(cli::completions::VARIABLE).is_some_and(|shell| !shell.is_empty()) {
+        // A user's labs are in that user's world; where there is none, there are none to offer.
+        if world::is_needed() {
+            drop(world::enter_existing());
+        }
+        CompleteEnv::with_factory(Arguments::command).var(cli::completions::VARIABLE).complete();
+    }
+}
+
 fn main() -> ExitCode {
+    complete();
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_env("LABCTL_LOG"))
         .with_writer(std::io::stderr)

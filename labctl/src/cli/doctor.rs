@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use labctl::lab::doctor::{self, Verdict};
-use labctl::runtime::Runtime;
-use labctl::runtime::docker::DockerRuntime;
+use labctl::runtime::Runtimes;
+use labctl::world::WorldError;
 
 /// Looks whether this machine has what a lab needs, and says what to do where it has not.
 #[derive(Debug, clap::Args)]
@@ -13,13 +13,14 @@ pub struct DoctorArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    /// Why this user's namespaces could not be entered, if so.
+    #[arg(skip)]
+    pub refused: Option<WorldError>,
 }
 
 /// Runs `labctl doctor`. Fails if something that labs need is missing.
 pub async fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
-    let runtime = DockerRuntime::connect().await;
-    let runtime = runtime.as_ref().map(|runtime| -> &dyn Runtime { runtime });
-    let report = doctor::examine(runtime, None).await;
+    let report = doctor::examine_machine(&Runtimes::find().await, args.refused.as_ref()).await;
     let mut out = std::io::stdout().lock();
     if args.json {
         serde_json::to_writer_pretty(&mut out, &report)?;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use labctl::lab::{self, Removed};
 use labctl::names::LabName;
-use labctl::runtime::docker::DockerRuntime;
+use labctl::runtime::Runtimes;
 
 use super::progress::Progress;
 
@@ -13,7 +13,7 @@ use super::progress::Progress;
 #[derive(Debug, clap::Args)]
 pub struct DownArgs {
     /// The lab; not needed if there is only one.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = super::completions::labs())]
     lab: Option<LabName>,
     /// Take down every lab on this machine, also what is left of broken ones.
     #[arg(long, conflicts_with = "lab")]
@@ -25,7 +25,7 @@ pub struct DownArgs {
 
 /// Runs `labctl down`.
 pub async fn run(args: DownArgs) -> anyhow::Result<ExitCode> {
-    let runtime = DockerRuntime::connect().await?;
+    let runtime = Runtimes::find().await;
     let progress = Progress::new(args.quiet);
     let removed = if args.all {
         lab::down_all(&runtime, &progress).await?

@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 use anyhow::Context as _;
 use labctl::lab;
 use labctl::names::LabName;
-use labctl::runtime::docker::DockerRuntime;
+use labctl::runtime::Runtimes;
 
 /// What a shell answers when there is no such command.
 const NOT_FOUND: u8 = 127;
@@ -19,9 +19,10 @@ const NOT_EXECUTABLE: u8 = 126;
 #[derive(Debug, clap::Args)]
 pub struct ExecArgs {
     /// The lab; not needed if there is only one.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = super::completions::labs())]
     lab: Option<LabName>,
     /// The node or gateway, or 'wan'.
+    #[arg(add = super::completions::namespaces())]
     node: String,
     /// The command, after '--'.
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
@@ -30,7 +31,7 @@ pub struct ExecArgs {
 
 /// Runs `labctl exec`. The command takes this process' place, and so its exit code is the command's own.
 pub async fn run(args: ExecArgs) -> anyhow::Result<ExitCode> {
-    let runtime = DockerRuntime::connect().await?;
+    let runtime = Runtimes::find().await;
     let found = lab::select(&runtime, args.lab.as_ref()).await?;
     // Also in a lab that is not whole: looking into it is how one finds out why.
     let plan = found.plan.with_context(|| {

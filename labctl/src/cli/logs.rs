@@ -7,16 +7,16 @@ use anyhow::Context as _;
 use futures_util::stream::StreamExt as _;
 use labctl::lab;
 use labctl::names::LabName;
-use labctl::runtime::docker::DockerRuntime;
-use labctl::runtime::{Output, Runtime as _};
+use labctl::runtime::{Output, Runtime as _, Runtimes};
 
 /// Shows what a node has written to its standard output and standard error.
 #[derive(Debug, clap::Args)]
 pub struct LogsArgs {
     /// The lab; not needed if there is only one.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = super::completions::labs())]
     lab: Option<LabName>,
     /// The node.
+    #[arg(add = super::completions::nodes())]
     node: String,
     /// Go on with what the node writes from now on, until it ends.
     #[arg(short, long)]
@@ -25,7 +25,7 @@ pub struct LogsArgs {
 
 /// Runs `labctl logs`.
 pub async fn run(args: LogsArgs) -> anyhow::Result<ExitCode> {
-    let runtime = DockerRuntime::connect().await?;
+    let runtime = Runtimes::find().await;
     let found = lab::select(&runtime, args.lab.as_ref()).await?;
     let container = if let Some(container) = found.container(&args.node) {
         container.container.clone()

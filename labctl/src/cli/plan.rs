@@ -12,6 +12,7 @@ use super::topology::TopologyArgs;
 #[derive(Debug, clap::Args)]
 pub struct PlanArgs {
     /// The topology: a YAML file, or the name of a shipped one such as expC.
+    #[arg(add = super::completions::topologies())]
     topology: PathBuf,
     #[command(flatten)]
     changes: TopologyArgs,

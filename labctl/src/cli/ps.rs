@@ -7,14 +7,15 @@ use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use labctl::lab::{self, Condition, FoundLab};
 use labctl::names::LabName;
-use labctl::runtime::docker::DockerRuntime;
+use labctl::plan::EngineKind;
+use labctl::runtime::{RuntimeKind, Runtimes};
 use serde::Serialize;
 
 /// Lists labs and their nodes and gateways.
 #[derive(Debug, clap::Args)]
 pub struct PsArgs {
     /// Only this lab.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = super::completions::labs())]
     lab: Option<LabName>,
     /// Print JSON.
     #[arg(long)]
@@ -32,6 +33,10 @@ struct Listing {
 struct Lab {
     name: String,
     title: Option<String>,
+    /// What runs its nodes, if that is known.
+    runtime: Option<RuntimeKind>,
+    /// What carries its WAN's packets, if that is known.
+    wan_engine: Option<EngineKind>,
     #[serde(flatten)]
     condition: Condition,
     members: Vec<Member>,
@@ -54,7 +59,7 @@ pub struct Member {
 
 /// Runs `labctl ps`.
 pub async fn run(args: PsArgs) -> anyhow::Result<ExitCode> {
-    let runtime = DockerRuntime::connect().await?;
+    let runtime = Runtimes::find().await;
     let found = match &args.lab {
         Some(name) => vec![lab::select(&runtime, Some(name)).await?],
         None => lab::find_all(&runtime).await?,
@@ -79,6 +84,8 @@ fn listed(found: &FoundLab) -> Lab {
     Lab {
         name: found.name.to_string(),
         title: found.plan.as_ref().map(|plan| plan.title.clone()),
+        runtime: found.runtime,
+        wan_engine: found.plan.as_ref().map(|plan| plan.wan.engine),
         condition: found.condition(),
         members: members(found),
     }
@@ -125,7 +132,7 @@ fn members(found: &FoundLab) -> Vec<Member> {
 pub fn table(labs: &[FoundLab]) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING);
-    table.set_header(["LAB", "NODE", "ROLE", "ADDRESS", "GATEWAY", "STATE", "CONTAINER"]);
+    table.set_header(["LAB", "NODE", "ROLE", "ADDRESS", "GATEWAY", "STATE", "RUNTIME", "WAN", "CONTAINER"]);
     for found in labs {
         for member in members(found) {
             let none = || "-".to_owned();
@@ -136,6 +143,8 @@ pub fn table(labs: &[FoundLab]) -> Table {
                 shortened(&member.addresses),
                 member.gateway.unwrap_or_else(none),
                 member.state,
+                found.runtime.map_or_else(none, |runtime| runtime.to_string()),
+                found.plan.as_ref().map_or_else(none, |plan| plan.wan.engine.to_string()),
                 member.container.unwrap_or_else(none),
             ]);
         }

@@ -13,7 +13,7 @@ use super::topology::TopologyArgs;
 #[derive(Debug, clap::Args)]
 pub struct ValidateArgs {
     /// The topologies: YAML files, or names of shipped ones such as expC.
-    #[arg(required = true)]
+    #[arg(required = true, add = super::completions::topologies())]
     topologies: Vec<PathBuf>,
     #[command(flatten)]
     changes: TopologyArgs,

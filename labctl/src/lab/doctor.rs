@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use super::{Condition, LabError, find_all};
 use crate::plan::Plan;
-use crate::runtime::{Runtime, RuntimeError};
+use crate::runtime::{Runtime, RuntimeError, RuntimeKind, Runtimes};
+use crate::world::WorldError;
 
 /// What came of a check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -49,6 +50,23 @@ impl Verdict {
     pub(super) fn missing(found: impl Into<String>, mend: impl Into<String>) -> Self {
         Self::Missing { found: found.into(), mend: mend.into() }
     }
+}
+
+impl Verdict {
+    /// The same of something that labs can do without.
+    fn not_needed(self) -> Self {
+        match self {
+            Self::Missing { found, mend } => Self::Warning { found, mend },
+            other => other,
+        }
+    }
+}
+
+/// What a lab will take of the machine.
+#[derive(Clone, Copy, Debug)]
+struct Size {
+    nodes: u64,
+    runtime: RuntimeKind,
 }
 
 /// One thing that a lab needs.
@@ -104,44 +122,61 @@ impl Report {
     }
 }
 
-/// Looks at this machine. `runtime` is what was connected to, or why that failed; with a plan, also whether
-/// the machine is big enough for it.
-pub async fn examine(runtime: Result<&dyn Runtime, &RuntimeError>, plan: Option<&Plan>) -> Report {
-    let nodes = plan.map(|plan| plan.nodes.len());
-    // The probes of the kernel and the programs wait for processes and would hold the others up.
-    let local = tokio::task::spawn_blocking(move || machine::checks(nodes));
-    let (local, kernel, engine, labs) =
-        tokio::join!(local, kernel::checks(), engine(runtime), labs(runtime, plan.is_some()));
-    let mut checks = local.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
-    checks.push(engine);
+/// Looks whether a lab of this plan can be made here. `runtime` is what was chosen for it, or why that cannot be
+/// used.
+pub async fn examine(runtime: Result<&dyn Runtime, &RuntimeError>, plan: &Plan) -> Report {
+    let size =
+        Size { nodes: plan.nodes.len() as u64, runtime: runtime.map_or(RuntimeKind::Docker, Runtime::kind) };
+    let (mut checks, kernel, runtime) =
+        tokio::join!(machine_checks(Some(size), None), kernel::checks(), check(runtime));
+    checks.push(Check::new("container runtime", runtime));
     checks.extend(kernel);
+    Report { checks }
+}
+
+/// Looks at this machine as such. `refused` is why an ordinary user's namespaces could not be entered.
+pub async fn examine_machine(runtimes: &Runtimes, refused: Option<&WorldError>) -> Report {
+    let docker = runtimes.docker().map(|docker| -> &dyn Runtime { docker });
+    let (mut checks, docker, embedded, labs) = tokio::join!(
+        machine_checks(None, refused),
+        check(docker),
+        check(Ok(runtimes.embedded())),
+        labs(runtimes)
+    );
+    let wanted = runtimes.kind() == RuntimeKind::Docker;
+    checks.push(Check::new("Docker Engine", if wanted { docker } else { docker.not_needed() }));
+    if refused.is_none() {
+        checks.push(Check::new("embedded runtime", if wanted { embedded.not_needed() } else { embedded }));
+        checks.extend(kernel::checks().await);
+    }
     checks.extend(labs);
     Report { checks }
 }
 
-async fn engine(runtime: Result<&dyn Runtime, &RuntimeError>) -> Check {
-    let verdict = match runtime {
+/// The probes of the programs wait for processes and would hold the others up.
+async fn machine_checks(size: Option<Size>, refused: Option<&WorldError>) -> Vec<Check> {
+    let refused = refused.map(WorldError::found_and_mend);
+    let checks = tokio::task::spawn_blocking(move || machine::checks(size, refused));
+    checks.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+async fn check(runtime: Result<&dyn Runtime, &RuntimeError>) -> Verdict {
+    let unusable = |error: &RuntimeError| {
+        let (found, mend) = error.found_and_mend();
+        Verdict::missing(found, mend)
+    };
+    match runtime {
         Ok(runtime) => match runtime.check().await {
             Ok(version) => Verdict::good(version),
             Err(error) => unusable(&error),
         },
         Err(error) => unusable(error),
-    };
-    Check::new("container engine", verdict)
-}
-
-fn unusable(error: &RuntimeError) -> Verdict {
-    let (found, mend) = error.found_and_mend();
-    Verdict::missing(found, mend)
-}
-
-/// Labs that are not whole: of no interest to one that comes up beside them.
-async fn labs(runtime: Result<&dyn Runtime, &RuntimeError>, coming_up: bool) -> Vec<Check> {
-    let Ok(runtime) = runtime else { return Vec::new() };
-    if coming_up {
-        return Vec::new();
     }
-    let labs = match find_all(runtime).await {
+}
+
+/// Labs that are not whole.
+async fn labs(runtimes: &Runtimes) -> Vec<Check> {
+    let labs = match find_all(runtimes).await {
         Ok(labs) => labs,
         Err(error) => {
             return vec![Check::new("labs", Verdict::warning(error.to_string(), "see the message"))];

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::{FoundLab, LabError, LabLock, Observer, StateDirectory, Step, find, find_all, find_lab};
+use crate::keeper;
 use crate::names::LabName;
-use crate::net::{NetNs, wan};
+use crate::net::NetNs;
 use crate::runtime::Runtime;
 
 /// Containers removed at a time. The engine removes them one by one in parts, so that more do not help.
@@ -55,6 +56,8 @@ pub(super) async fn remove(
     lab: &LabName,
     observer: &dyn Observer,
 ) -> Result<Removed, LabError> {
+    // Containers that cannot be seen would be left without a trace of where they belong.
+    runtime.reaches(lab)?;
     let mut removed = Removed { lab: lab.clone(), containers: 0, namespaces: 0 };
     if !StateDirectory::of(lab).is_ready() {
         // `up` may have died while the engine was at work for it.
@@ -65,6 +68,7 @@ pub(super) async fn remove(
     removed.namespaces = found.namespaces.len();
     // Neither waits for the other: a namespace goes away when both its name and its processes have.
     tokio::try_join!(remove_containers(runtime, &found, observer), remove_network(&found, observer))?;
+    runtime.sweep(lab).await?;
     observer.begin(Step::RemoveDirectory, 0);
     StateDirectory::of(lab).remove()?;
     observer.end(Step::RemoveDirectory, "");
@@ -91,19 +95,16 @@ async fn remove_containers(
 
 async fn remove_network(found: &FoundLab, observer: &dyn Observer) -> Result<(), LabError> {
     observer.begin(Step::RemoveNetwork, found.namespaces.len());
-    wan::stop_engine(&found.name).await.map_err(|source| LabError::Network {
+    keeper::stop(&found.name).await.map_err(|source| LabError::Network {
         doing: "ending the background process".to_owned(),
         source: Box::new(source),
     })?;
     let namespaces = found.namespaces.clone();
     let delete = move || {
-        for name in &namespaces {
-            NetNs::delete(name).map_err(|source| LabError::Network {
-                doing: format!("removing namespace {name}"),
-                source: Box::new(source),
-            })?;
-        }
-        Ok::<(), LabError>(())
+        NetNs::delete_all(&namespaces).map_err(|source| LabError::Network {
+            doing: "removing namespaces".to_owned(),
+            source: Box::new(source),
+        })
     };
     tokio::task::spawn_blocking(delete).await.map_err(|error| {
         LabError::file("removing namespaces below", PathBuf::from("/run/netns"))(error.into())

@@ -11,6 +11,12 @@ use crate::runtime::RuntimeError;
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum LabError {
+    /// The kernel's engine was asked for and cannot do it.
+    #[error("the kernel's engine cannot carry this WAN: {why}; take '--wan-engine user', or 'auto'")]
+    NoEngine { why: String },
+    /// No engine is called so.
+    #[error("no engine of the WAN is called '{word}'; there are auto, user and kernel")]
+    NoSuchEngine { word: String },
     /// The runtime refused.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
@@ -43,6 +49,12 @@ pub enum LabError {
     /// The lab has no such node.
     #[error("lab '{lab}' has no {kind} '{name}'{hint}")]
     NoSuchNode { lab: LabName, kind: &'static str, name: String, hint: String },
+    /// The lab has no such link.
+    #[error("lab '{lab}' has no node and no site '{link}'{hint}")]
+    NoSuchLink { lab: LabName, link: String, hint: String },
+    /// The WAN's engine refused, or is not there.
+    #[error("the WAN of lab '{lab}': {reason}")]
+    Wan { lab: LabName, reason: String },
     /// No profile of that name.
     #[error("there is no {kind} profile '{name}'; {hint}\nmend: `labctl nat list` shows all profiles")]
     NoSuchProfile { kind: &'static str, name: String, hint: String },

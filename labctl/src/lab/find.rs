@@ -7,10 +7,11 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{LabError, StateDirectory, lock, state};
+use crate::keeper;
 use crate::names::LabName;
-use crate::net::{NetNs, wan};
+use crate::net::NetNs;
 use crate::plan::Plan;
-use crate::runtime::{Found, NodeState, Runtime};
+use crate::runtime::{Found, NodeState, Runtime, RuntimeKind};
 
 /// In what condition a lab is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -48,12 +49,14 @@ impl fmt::Display for Condition {
 pub struct FoundLab {
     /// Its name.
     pub name: LabName,
-    /// Its containers.
+    /// Its containers, in order of their nodes' names.
     pub containers: Vec<Found>,
     /// Its named namespaces, by their full names.
     pub namespaces: Vec<String>,
     /// Its background processes: one, if all is well.
-    pub engines: Vec<i32>,
+    pub keepers: Vec<i32>,
+    /// What runs its nodes, if its directory says so.
+    pub runtime: Option<RuntimeKind>,
     /// True if it has a directory.
     pub directory: bool,
     /// Its plan, if its directory has one.
@@ -76,7 +79,8 @@ impl FoundLab {
         Ok(Self {
             containers: Vec::new(),
             namespaces: Vec::new(),
-            engines: Vec::new(),
+            keepers: Vec::new(),
+            runtime: RuntimeKind::of_lab(&name),
             directory: directory.exists(),
             plan,
             ready: directory.is_ready(),
@@ -91,7 +95,7 @@ impl FoundLab {
         if let Some(by) = &self.changing {
             return Condition::Changing { by: by.clone() };
         }
-        let runs = !self.engines.is_empty() || self.containers.iter().any(|found| found.state.is_running());
+        let runs = !self.keepers.is_empty() || self.containers.iter().any(|found| found.state.is_running());
         if !runs {
             return Condition::Leftover;
         }
@@ -107,8 +111,10 @@ impl FoundLab {
         if !self.ready {
             missing.push("the end of 'up'".to_owned());
         }
-        if self.engines.is_empty() {
+        if self.keepers.is_empty() {
             missing.push("its background process".to_owned());
+        } else if !self.keepers.iter().any(|pid| keeper::carries(*pid)) {
+            missing.push("its WAN, which 'labctl repair' brings back".to_owned());
         }
         for node in &plan.nodes {
             match self.container(node.name.as_str()) {
@@ -131,7 +137,8 @@ impl FoundLab {
     /// The container of a node.
     #[must_use]
     pub fn container(&self, node: &str) -> Option<&Found> {
-        self.containers.iter().find(|found| found.node == node)
+        let place = self.containers.binary_search_by(|found| found.node.as_str().cmp(node));
+        place.ok().map(|place| &self.containers[place])
     }
 
     /// True if there is more of it than a lock.
@@ -140,7 +147,7 @@ impl FoundLab {
         self.directory
             || !self.containers.is_empty()
             || !self.namespaces.is_empty()
-            || !self.engines.is_empty()
+            || !self.keepers.is_empty()
     }
 
     /// What there is, in a few words.
@@ -154,7 +161,7 @@ impl FoundLab {
         };
         count(self.containers.len(), "container", "containers");
         count(self.namespaces.len(), "namespace", "namespaces");
-        count(self.engines.len(), "background process", "background processes");
+        count(self.keepers.len(), "background process", "background processes");
         count(usize::from(self.directory), "directory", "");
         if parts.is_empty() { "a lock file".to_owned() } else { parts.join(", ") }
     }
@@ -196,14 +203,18 @@ async fn look(runtime: &dyn Runtime, only: Option<&LabName>) -> Result<Vec<Found
             inventory.lab(&name)?.namespaces.push(namespace);
         }
     }
-    for engine in wan::running_engines().into_iter().filter(|engine| wanted(&engine.lab)) {
-        inventory.lab(&engine.lab)?.engines.push(engine.pid);
+    for keeper in keeper::running().into_iter().filter(|keeper| wanted(&keeper.lab)) {
+        inventory.lab(&keeper.lab)?.keepers.push(keeper.pid);
     }
     let directories = state::labs_in(Path::new(state::ROOT))?;
     for name in directories.into_iter().chain(lock::labs()?).filter(wanted) {
         inventory.lab(&name)?;
     }
-    Ok(inventory.0.into_values().collect())
+    let mut labs: Vec<FoundLab> = inventory.0.into_values().collect();
+    for lab in &mut labs {
+        lab.containers.sort_by(|a, b| a.node.cmp(&b.node));
+    }
+    Ok(labs)
 }
 
 /// All labs of which anything is on this machine, in order of their names.

@@ -13,16 +13,18 @@
 
 mod control;
 mod down;
+mod engine;
 mod error;
 mod exec;
 mod find;
 mod gate;
 mod images;
-mod keys;
+pub(crate) mod keys;
 mod lock;
 mod network;
 mod open;
 mod ready;
+mod repair;
 mod state;
 mod step;
 mod stop;
@@ -30,14 +32,18 @@ mod up;
 
 pub mod doctor;
 pub mod nat;
+pub mod wan;
 
 pub use control::{ControlError, get_status};
 pub use down::{Removed, down, down_all};
+pub use engine::{ENGINE_VARIABLE, EngineChoice};
 pub use error::LabError;
 pub use exec::enter;
 pub use find::{Condition, FoundLab, find_all, find_lab, select};
 pub use lock::LabLock;
 pub use open::{Lab, namespace_of, node_of};
-pub use state::StateDirectory;
+pub use repair::{Repaired, repair};
+pub use state::{StateDirectory, with_directory};
 pub use step::{Observer, Step};
 pub use up::{Made, Programs, up};
+pub use wan::Wan;

@@ -9,8 +9,9 @@ use tokio::sync::Semaphore;
 
 use super::stop::Stop;
 use super::{LabError, Observer, StateDirectory, Step};
+use crate::keeper;
 use crate::names::NodeName;
-use crate::net::wan::{self, Core};
+use crate::net::wan::Core;
 use crate::net::{Gateway, NetError, Uplink};
 use crate::plan::{NodePlan, Plan};
 
@@ -59,12 +60,15 @@ pub(super) async fn build_network(
         let core =
             stop.unit(async { Core::build(&plan.wan).await.map_err(failed("making the WAN".to_owned())) });
         let core = core.await?;
-        let engine = async {
-            let (plan_file, log) = (directory.plan_file(), directory.engine_log());
-            let started = wan::spawn_engine(labctl, &plan.lab, &plan_file, &log).await;
-            started.map_err(failed("starting the WAN's engine".to_owned()))
+        let keeper = async {
+            let (plan_file, log) = (directory.plan_file(), directory.keeper_log());
+            let started = keeper::spawn(labctl, &plan.lab, &plan_file, &log).await;
+            started.map_err(|error| LabError::Network {
+                doing: "starting the lab's keeper".to_owned(),
+                source: Box::new(error),
+            })
         };
-        stop.unit(engine).await?;
+        stop.unit(keeper).await?;
         observer.advance(Step::Network);
         Some(core)
     };

@@ -31,6 +31,17 @@ impl Lab {
         }
     }
 
+    /// Opens a lab that was found, in whatever condition, to look at it: that is how one finds out what is wrong. Fails
+    /// if nobody knows its plan.
+    pub fn to_look_at(found: FoundLab) -> Result<Self, LabError> {
+        let directory = StateDirectory::of(&found.name);
+        let condition = found.condition().to_string();
+        match found.plan {
+            Some(plan) => Ok(Self { plan, directory }),
+            None => Err(LabError::Unusable { lab: found.name, condition }),
+        }
+    }
+
     /// The lab that was just made from this plan.
     pub(super) fn of_plan(plan: Plan) -> Self {
         Self { directory: StateDirectory::of(&plan.lab), plan }

@@ -7,7 +7,7 @@ use futures_util::stream::StreamExt;
 use super::stop::Stop;
 use super::{ControlError, LabError, StateDirectory, control};
 use crate::plan::NodePlan;
-use crate::runtime::{Output, Runtime};
+use crate::runtime::{Health, NodeState, Output, Runtime};
 
 /// How long a node may take before something is wrong with it. It needs some milliseconds; this is for a
 /// machine that starts hundreds of them at once.
@@ -47,6 +47,36 @@ pub(super) async fn wait(
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+    Ok(())
+}
+
+/// Waits until a node is healthy, if it has a health check. Returns early, without an error, if the work stops.
+pub(super) async fn wait_healthy(
+    runtime: &dyn Runtime,
+    node: &NodePlan,
+    stop: &Stop,
+) -> Result<(), LabError> {
+    if node.program().is_none_or(|program| program.health.is_none()) {
+        return Ok(());
+    }
+    let mut pause = FIRST_PAUSE;
+    while !stop.is_set() {
+        let reason = match runtime.state(&node.container).await? {
+            // What is unhealthy stays so until a check succeeds, and nobody knows whether one ever will.
+            Some(NodeState::Running { health: Some(Health::Unhealthy), .. }) => {
+                "its health check fails".to_owned()
+            }
+            Some(NodeState::Running { health: Some(Health::Healthy) | None, .. }) => return Ok(()),
+            Some(NodeState::Running { .. }) => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                continue;
+            }
+            Some(state) => format!("it ended before its health check succeeded ({state})"),
+            None => "its container is gone".to_owned(),
+        };
+        return Err(not_ready(runtime, node, reason).await);
     }
     Ok(())
 }

@@ -11,15 +11,14 @@ use overlay_control::{CONFIG_FILE, NodeConfig, SOCKET_FILE};
 use super::LabError;
 use crate::names::LabName;
 use crate::plan::Plan;
-use crate::runtime::NODE_USER;
+use crate::runtime::{self, NODE_USER, RUNTIME_FILE, RuntimeKind};
+use crate::world;
 
-/// Where the directories of all labs are. On a file system that a restart of the machine empties, because
-/// nothing of a lab survives one.
-pub(super) const ROOT: &str = "/run/labctl";
+pub(super) use crate::runtime::LABS as ROOT;
 
 const PLAN_FILE: &str = "plan.json";
 const READY_FILE: &str = "ready";
-const ENGINE_LOG: &str = "engine.log";
+const KEEPER_LOG: &str = "keeper.log";
 const NODES: &str = "nodes";
 
 const OWNER_ONLY: u32 = 0o700;
@@ -36,7 +35,7 @@ impl StateDirectory {
     /// The directory of this lab, whether it exists or not.
     #[must_use]
     pub fn of(lab: &LabName) -> Self {
-        Self { path: Path::new(ROOT).join(lab.as_str()) }
+        Self { path: runtime::directory_of(lab) }
     }
 
     /// Where it is.
@@ -53,8 +52,8 @@ impl StateDirectory {
 
     /// Where the background process writes what goes wrong.
     #[must_use]
-    pub fn engine_log(&self) -> PathBuf {
-        self.path.join(ENGINE_LOG)
+    pub fn keeper_log(&self) -> PathBuf {
+        self.path.join(KEEPER_LOG)
     }
 
     /// The directory of a node.
@@ -75,9 +74,10 @@ impl StateDirectory {
         self.path.is_dir()
     }
 
-    /// Makes the directory with the plan in it.
-    pub(super) fn create(&self, plan: &Plan) -> Result<(), LabError> {
+    /// Makes the directory with the plan in it, and notes the lab's runtime.
+    pub(super) fn create(&self, plan: &Plan, runtime: RuntimeKind) -> Result<(), LabError> {
         make_directory(&self.path)?;
+        self.write(RUNTIME_FILE, runtime.as_str().as_bytes())?;
         self.replace_plan(plan)
     }
 
@@ -112,6 +112,10 @@ impl StateDirectory {
         let file = directory.join(CONFIG_FILE);
         let text = serde_json::to_vec_pretty(config).expect("a configuration is plain data with text keys");
         write_new(&file, &text)?;
+        // Where there is only one user, nodes run as that one.
+        if !world::has_user(NODE_USER) {
+            return Ok(());
+        }
         for path in [file, directory] {
             chown(&path, Some(NODE_USER), Some(NODE_USER))
                 .map_err(LabError::file("giving to the node", &path))?;
@@ -179,6 +183,17 @@ fn write_new(path: &Path, content: &[u8]) -> Result<(), LabError> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(OWNER_FILE);
     options.open(path).and_then(|mut file| file.write_all(content)).map_err(LabError::file("writing", path))
+}
+
+/// The labs that have a directory, sorted: found without asking a runtime.
+///
+/// # Errors
+///
+/// If this user may not look.
+pub fn with_directory() -> Result<Vec<LabName>, LabError> {
+    let mut labs = labs_in(Path::new(ROOT))?;
+    labs.sort();
+    Ok(labs)
 }
 
 /// The names below [`ROOT`], or a directory in it, that are names of labs.

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use nix::unistd::Pid;
 use tokio::sync::{Semaphore, SetOnce};
 
 use super::gate::Gate;
@@ -15,12 +16,12 @@ use super::images::Images;
 use super::network::{Network, build_network};
 use super::stop::Stop;
 use super::{
-    Condition, FoundLab, Lab, LabError, LabLock, Observer, StateDirectory, Step, doctor, down, find_lab,
-    keys, ready,
+    Condition, EngineChoice, FoundLab, Lab, LabError, LabLock, Observer, StateDirectory, Step, doctor, down,
+    find_lab, keys, ready,
 };
 use crate::net::{NetError, NetNs, node};
 use crate::plan::{NodePlan, Plan};
-use crate::runtime::{Image, NodeSpec, Runtime, RuntimeError};
+use crate::runtime::{Image, NetworkOrder, NodeSpec, Runtime, RuntimeError};
 
 /// Containers that the engine is asked to start at a time, for each processor.
 const STARTS_PER_PROCESSOR: usize = 8;
@@ -41,14 +42,16 @@ pub struct Programs {
     pub labctl: PathBuf,
     /// The node.
     pub node: PathBuf,
+    /// What carries the WAN's packets.
+    pub wan: EngineChoice,
 }
 
 impl Programs {
-    /// The running labctl and the node program that belongs to it.
+    /// The running labctl and the node program that belongs to it; the WAN's engine is what the environment says.
     pub fn find() -> Result<Self, LabError> {
         let labctl =
             std::env::current_exe().map_err(LabError::file("finding the executable", "/proc/self/exe"))?;
-        Ok(Self { labctl, node: crate::runtime::find_program()? })
+        Ok(Self { labctl, node: crate::runtime::find_program()?, wan: EngineChoice::from_environment()? })
     }
 }
 
@@ -76,6 +79,9 @@ pub async fn up(
     interrupt: impl Future<Output = &'static str>,
 ) -> Result<Made, LabError> {
     let begin = Instant::now();
+    let mut plan = plan.clone();
+    plan.wan.engine = programs.wan.engine(&plan)?;
+    let plan = &plan;
     observer.begin(Step::Check, 0);
     let lock = claim(runtime, plan).await?;
     observer.end(Step::Check, "");
@@ -110,7 +116,7 @@ fn starts_at_once() -> usize {
 /// Looks whether the lab can be made, and takes its lock.
 async fn claim(runtime: &dyn Runtime, plan: &Plan) -> Result<LabLock, LabError> {
     refuse_what_is_there(runtime, plan, false).await?;
-    doctor::examine(Ok(runtime), Some(plan)).await.require()?;
+    doctor::examine(Ok(runtime), plan).await.require()?;
     Images::require(runtime, plan).await?;
     let lock = LabLock::acquire(&plan.lab)?;
     // Another labctl may have been quicker between the look and the lock.
@@ -185,7 +191,7 @@ impl Build<'_> {
     }
 
     async fn run(&self) -> Option<Image> {
-        self.stop.unit(async { self.directory.create(self.plan) }).await?;
+        self.stop.unit(async { self.directory.create(self.plan, self.runtime.kind()) }).await?;
         let nodes = async {
             let (images, written) = tokio::join!(
                 self.stop.unit(self.prepare_images()),
@@ -233,19 +239,25 @@ impl Build<'_> {
     async fn make_nodes(&self, images: &Images) {
         self.observer.begin(Step::Nodes, self.plan.nodes.len());
         let made = join_all(self.plan.nodes.iter().map(|node| self.make_node(images, node))).await;
-        let Some(gates) = made.into_iter().collect::<Option<Vec<_>>>() else { return };
-        self.observer.end(Step::Nodes, &gates.len().to_string());
+        let Some(waiting) = made.into_iter().collect::<Option<Vec<_>>>() else { return };
+        self.observer.end(Step::Nodes, &waiting.len().to_string());
         self.observer.begin(Step::Ready, self.plan.nodes.len());
         join_all(self.plan.nodes.iter().filter(|node| node.overlay().is_some()).map(|node| {
             self.ready(async { ready::wait(self.runtime, &self.directory, node, &self.stop).await })
         }))
         .await;
         // Public programs are more often servers than those behind a gateway: they are given a start.
-        let waiting = self.plan.nodes.iter().zip(gates).filter_map(|(node, gate)| Some((node, gate?)));
+        let waiting = self.plan.nodes.iter().zip(waiting).filter_map(|(node, start)| Some((node, start?)));
         let (private, public): (Vec<_>, Vec<_>) = waiting.partition(|(node, _)| node.gateway.is_some());
         for wave in [public, private] {
-            join_all(wave.into_iter().map(|(node, gate)| {
-                self.ready(async move { gate.open(self.runtime, node, &self.stop).await })
+            join_all(wave.into_iter().map(|(node, start)| {
+                self.ready(async move {
+                    match start {
+                        Waiting::AtGate(gate) => gate.open(self.runtime, node, &self.stop).await?,
+                        Waiting::Container(image) => drop(self.start(image, node).await?),
+                    }
+                    ready::wait_healthy(self.runtime, node, &self.stop).await
+                })
             }))
             .await;
         }
@@ -265,55 +277,107 @@ impl Build<'_> {
             .await
     }
 
-    /// A node's container, started and connected; with the gate that its program waits at, unless it is one
-    /// of the overlay's.
-    async fn make_node(&self, images: &Images, node: &NodePlan) -> Option<Option<Gate>> {
+    /// A node's network and container; with what its program waits for, unless it is one of the overlay's.
+    async fn make_node<'i>(&self, images: &'i Images, node: &NodePlan) -> Option<Option<Waiting<'i>>> {
+        let waiting = match self.runtime.network_order() {
+            NetworkOrder::First => self.connect_and_start(images, node).await,
+            NetworkOrder::Last => self.start_and_connect(images, node).await,
+        }?;
+        self.observer.advance(Step::Nodes);
+        Some(waiting)
+    }
+
+    /// The network, and then, of overlay nodes, the container in it.
+    async fn connect_and_start<'i>(
+        &self,
+        images: &'i Images,
+        node: &NodePlan,
+    ) -> Option<Option<Waiting<'i>>> {
+        let network = self.network.wait().await.as_ref()?;
+        let _turn = self.starts.acquire().await.expect("the semaphore is never closed");
+        let image = images.of(node);
+        self.stop
+            .unit(async {
+                let uplink = network.uplink(self.plan, node)?;
+                node::build(node, uplink).await.map_err(connecting(node))?;
+                if node.program().is_some() {
+                    self.directory.create_program(node.name.as_str())?;
+                    return Ok(Some(Waiting::Container(image)));
+                }
+                self.start(image, node).await?;
+                Ok(None)
+            })
+            .await
+    }
+
+    /// The container, whose program waits at a gate, and then the network.
+    async fn start_and_connect<'i>(
+        &self,
+        images: &'i Images,
+        node: &NodePlan,
+    ) -> Option<Option<Waiting<'i>>> {
         let start = async {
             let _turn = self.starts.acquire().await.expect("the semaphore is never closed");
-            self.stop.unit(self.start(images, node)).await
+            self.stop.unit(self.start_at_gate(images.of(node), node)).await
         };
         let (namespace, gate) = start.await?;
         let network = self.network.wait().await.as_ref()?;
         self.stop
             .unit(async {
-                let uplink = network.uplink(self.plan, node)?;
-                node::attach(node, &namespace, uplink).await.map_err(connecting(node))?;
-                self.observer.advance(Step::Nodes);
-                Ok(gate)
+                self.connect(network, node, &namespace).await?;
+                Ok(gate.map(Waiting::AtGate))
             })
             .await
     }
 
-    async fn start(&self, images: &Images, node: &NodePlan) -> Result<(NetNs, Option<Gate>), LabError> {
+    async fn connect(&self, network: &Network, node: &NodePlan, namespace: &NetNs) -> Result<(), LabError> {
+        let uplink = network.uplink(self.plan, node)?;
+        node::attach(node, namespace, uplink).await.map_err(connecting(node))
+    }
+
+    async fn start_at_gate(&self, image: &Image, node: &NodePlan) -> Result<(NetNs, Option<Gate>), LabError> {
         // Before the container, which mounts its directory.
         let gate = match node.program() {
             Some(_) => Some(Gate::make(&self.directory, node.name.as_str())?),
             None => None,
         };
-        let spec = NodeSpec {
-            lab: self.plan.lab.clone(),
-            node: node.name.clone(),
-            role: node.role_name(),
-            program: node.program().cloned(),
-            container: node.container.clone(),
-            directory: self.directory.node(node.name.as_str()),
-            memory: memory(node),
-            pids: if gate.is_some() { PIDS_OF_OTHERS } else { PIDS },
-        };
-        let pid = match self.runtime.start(images.of(node), &spec).await {
-            // `down --all` of another labctl took the image away between our look and now.
-            Err(RuntimeError::ImageGone { .. }) => {
-                let image = Images::prepare_for(self.runtime, node, &self.programs.node).await?;
-                self.runtime.start(&image, &spec).await?
-            }
-            started => started?,
-        };
+        let pid = self.start(image, node).await?;
         let bound = NetNs::bind_process(&node.namespace, pid.as_raw().unsigned_abs());
         if bound.is_err() {
             ready::fail_if_ended(self.runtime, node).await?;
         }
         Ok((bound.map_err(connecting(node))?, gate))
     }
+
+    async fn start(&self, image: &Image, node: &NodePlan) -> Result<Pid, LabError> {
+        let spec = NodeSpec {
+            lab: self.plan.lab.clone(),
+            node: node.name.clone(),
+            role: node.role_name(),
+            program: node.program().cloned(),
+            container: node.container.clone(),
+            namespace: node.namespace.clone(),
+            directory: self.directory.node(node.name.as_str()),
+            memory: memory(node),
+            pids: if node.program().is_some() { PIDS_OF_OTHERS } else { PIDS },
+        };
+        match self.runtime.start(image, &spec).await {
+            // `down --all` of another labctl took the image away between our look and now.
+            Err(RuntimeError::ImageGone { .. }) => {
+                let image = Images::prepare_for(self.runtime, node, &self.programs.node).await?;
+                Ok(self.runtime.start(&image, &spec).await?)
+            }
+            started => Ok(started?),
+        }
+    }
+}
+
+/// What the program of a node waits for that is none of the overlay's.
+enum Waiting<'i> {
+    /// That its gate is opened.
+    AtGate(Gate),
+    /// That its container is started, from this.
+    Container(&'i Image),
 }
 
 fn connecting(node: &NodePlan) -> impl FnOnce(NetError) -> LabError + use<> {

@@ -24,14 +24,14 @@ struct Entry<'a, P> {
 
 /// Lists the NAT and firewall profiles.
 pub fn run(catalogue: &Catalogue, json: bool) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = Vec::new();
     if json {
         serde_json::to_writer_pretty(&mut out, &listing(catalogue))?;
         writeln!(out)?;
-        Ok(())
     } else {
-        list(catalogue, &mut out)
+        list(catalogue, &mut out)?;
     }
+    Ok(super::super::print(&out)?)
 }
 
 fn listing(catalogue: &Catalogue) -> Listing<'_> {

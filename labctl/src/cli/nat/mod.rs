@@ -15,7 +15,7 @@ use labctl::lab::{self, LabError};
 use labctl::names::LabName;
 use labctl::plan::Plan;
 use labctl::profile::Catalogue;
-use labctl::runtime::docker::DockerRuntime;
+use labctl::runtime::Runtimes;
 
 /// What gateways can do, and what those of a running lab do.
 #[derive(Debug, clap::Args)]
@@ -38,6 +38,7 @@ enum Command {
     /// Show a profile: behaviour in words, references, and its rules.
     Show {
         /// Name of a NAT or firewall profile.
+        #[arg(add = crate::cli::completions::profiles())]
         profile: String,
         /// Show the firewall of that name, where a NAT has the same.
         #[arg(long)]
@@ -50,20 +51,28 @@ enum Command {
     Check(check::CheckArgs),
 }
 
+impl NatArgs {
+    /// True if it is about gateways that run, not about profiles.
+    pub fn concerns_labs(&self) -> bool {
+        !matches!(self.command, Command::List { .. } | Command::Show { .. })
+    }
+}
+
 /// A gateway of a lab that runs.
 #[derive(Debug, clap::Args)]
 struct GatewayArgs {
     /// The gateway: the name of its site.
+    #[arg(add = crate::cli::completions::gateways())]
     gateway: String,
     /// The lab; not needed if there is only one.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = crate::cli::completions::labs())]
     lab: Option<LabName>,
 }
 
 impl GatewayArgs {
     /// The plan of its lab.
     async fn plan(&self) -> anyhow::Result<Plan> {
-        let runtime = DockerRuntime::connect().await?;
+        let runtime = Runtimes::find().await;
         let found = lab::select(&runtime, self.lab.as_ref()).await?;
         // Also in a lab that is not whole: looking into it is how one finds out why.
         let condition = found.condition().to_string();

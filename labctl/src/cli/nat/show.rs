@@ -10,12 +10,13 @@ use labctl::topology::Subnet;
 
 /// Shows a NAT or firewall profile; `firewall`: the firewall, where a NAT has the same name.
 pub fn run(catalogue: &Catalogue, profile: &str, firewall: bool) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = Vec::new();
     match (catalogue.nat(profile), catalogue.firewall(profile)) {
-        (Some(nat), _) if !firewall => show_nat(nat, &mut out),
-        (_, Some(firewall)) => show_firewall(firewall, &mut out),
+        (Some(nat), _) if !firewall => show_nat(nat, &mut out)?,
+        (_, Some(firewall)) => show_firewall(firewall, &mut out)?,
         _ => bail!("there is no profile '{profile}'\nmend: `labctl nat list` names those that there are"),
     }
+    Ok(super::super::print(&out)?)
 }
 
 fn show_nat(nat: &NatProfile, out: &mut impl std::io::Write) -> anyhow::Result<()> {

@@ -7,10 +7,13 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 use nix::unistd::gettid;
 
 use super::{Check, Verdict};
-use crate::net::link::{Mac, VethEnd};
+use crate::net::fast_path::{self, Availability};
+use crate::net::link::{InterfaceIndex, LOOPBACK, Mac, VethEnd};
 use crate::net::ruleset::{self, Program};
-use crate::net::wan::nfqueue::QueueSocket;
-use crate::net::{NetError, NetNs, Netlink};
+use crate::net::sys::ring::PacketRing;
+use crate::net::wan::kernel::abilities;
+use crate::net::wan::kernel::fit::Abilities;
+use crate::net::{NetError, NetNs, Netlink, Requests};
 
 /// What NAT profiles are made of: `nat` chains, masquerading, maps and sets that packets add to, and
 /// `ct original`.
@@ -41,10 +44,6 @@ table ip labctl_probe {
 
 /// What firewall profiles and the WAN are made of.
 const IPTABLES: &str = "\
-*mangle
-:FORWARD ACCEPT
--A FORWARD -j NFQUEUE --queue-balance 0:3
-COMMIT
 *filter
 :FORWARD DROP
 -A FORWARD -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
@@ -62,14 +61,14 @@ pub async fn checks() -> Vec<Check> {
             return vec![Check::new("network namespaces", Verdict::missing(error, mend))];
         }
     };
-    let (links, nft, iptables, queue, packets) = tokio::join!(
+    let (links, nft, iptables, ring, packets) = tokio::join!(
         links(&namespace, &other),
         ruleset::apply(&namespace, Program::Nft, NFT),
         ruleset::apply(&namespace, Program::IptablesRestore, IPTABLES),
-        namespace.run_async(bind_queue),
+        namespace.run_async(open_packet_ring),
         namespace.run_async(open_packet_socket),
     );
-    let queue = queue.map_err(|error| error.to_string()).and_then(|tried| tried);
+    let ring = ring.map_err(|error| error.to_string()).and_then(|tried| tried);
     let packets = packets.map_err(|error| error.to_string()).and_then(|tried| tried);
     vec![
         Check::new("network namespaces", Verdict::good("")),
@@ -84,13 +83,45 @@ pub async fn checks() -> Vec<Check> {
             "load nf_tables, nft_nat, nft_masq and nft_ct (CONFIG_NF_TABLES_IPV4, CONFIG_NFT_NAT, CONFIG_NFT_MASQ)",
         ),
         check(
-            "iptables with conntrack and NFQUEUE",
+            "iptables with conntrack",
             iptables,
-            "load nft_compat or ip_tables, xt_NFQUEUE and xt_conntrack (CONFIG_NETFILTER_XT_TARGET_NFQUEUE)",
+            "load nft_compat or ip_tables, and xt_conntrack (CONFIG_NETFILTER_XT_MATCH_CONNTRACK)",
         ),
-        check("packet queues", queue, "load nfnetlink_queue (CONFIG_NETFILTER_NETLINK_QUEUE)"),
+        check(
+            "packet rings",
+            ring,
+            "load af_packet (CONFIG_PACKET); a ring takes 32 MiB of the kernel's memory",
+        ),
+        fast_path(),
         check("packet sockets", packets, "load af_packet (CONFIG_PACKET)"),
+        Check::new("WAN engines", Verdict::good(engines())),
     ]
+}
+
+/// Which engines of the WAN there are, and which one a new lab gets.
+fn engines() -> String {
+    let Abilities { rates, netem } = abilities();
+    let (kernel, auto) = match (rates, netem) {
+        (_, true) => ("kernel (netem)", "the kernel's where nothing is random, else user"),
+        (true, false) => ("kernel (rates only: no netem)", "user"),
+        (false, false) => ("no kernel engine (no tbf, or no owned nftables tables)", "user"),
+    };
+    format!("user; {kernel}; 'auto' takes {auto}")
+}
+
+/// Labs do without, and are the same but for their speed; and but for TCP segments outside their connection's window, which
+/// only the rules judge.
+fn fast_path() -> Check {
+    let verdict = match fast_path::availability() {
+        Availability::Whole => Verdict::good("UDP and TCP"),
+        Availability::UdpOnly => Verdict::good(
+            "UDP; for TCP the kernel needs CONFIG_NF_CONNTRACK=y and CONFIG_DEBUG_INFO_BTF, Linux 6.0 or later",
+        ),
+        Availability::None(reason) => Verdict::good(format!(
+            "none, each packet passes all rules ({reason}); it needs root and CONFIG_NET_CLS_BPF"
+        )),
+    };
+    Check::new("fast path of NATs", verdict)
 }
 
 fn check<E: ToString>(need: &str, tried: Result<(), E>, mend: &str) -> Check {
@@ -116,16 +147,19 @@ fn nameless() -> Result<NetNs, String> {
 }
 
 async fn links(namespace: &NetNs, other: &NetNs) -> Result<(), NetError> {
-    let netlink = Netlink::open(namespace).await?;
-    netlink.set_loopback_up().await?;
-    let bridge = netlink.add_bridge("probe", Mac::of("probe", "bridge")).await?;
+    /// Of the bridge; any will do.
+    const BRIDGE: InterfaceIndex = InterfaceIndex(1000);
     let mut near = VethEnd::new(namespace, "probe", "near");
-    near.bridge = Some(bridge);
-    netlink.add_veth(&near, &VethEnd::new(other, "probe", "far")).await
+    near.bridge = Some(BRIDGE);
+    let mut requests = Requests::default();
+    requests.set_up(LOOPBACK);
+    requests.add_bridge("probe", BRIDGE, Mac::of("probe", "bridge"));
+    requests.add_veth(&near, &VethEnd::new(other, "probe", "far"));
+    Netlink::open(namespace).await?.send(&requests)
 }
 
-fn bind_queue() -> Result<(), String> {
-    QueueSocket::bind(1).map(drop).map_err(|error| error.to_string())
+fn open_packet_ring() -> Result<(), String> {
+    PacketRing::open().map(drop).map_err(|error| error.to_string())
 }
 
 fn open_packet_socket() -> Result<(), String> {

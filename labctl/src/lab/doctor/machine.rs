@@ -8,8 +8,9 @@ use std::process::Command;
 
 use nix::unistd::{AccessFlags, Uid, access};
 
-use super::{Check, Verdict};
-use crate::runtime;
+use super::{Check, Size, Verdict};
+use crate::runtime::{self, RuntimeKind};
+use crate::world::{self, effective_capabilities};
 
 /// Capabilities that making a lab takes, by number (`linux/capability.h`), with what for.
 const CAPABILITIES: [(u32, &str); 6] = [
@@ -29,14 +30,28 @@ const PROGRAMS: [(&str, &str, &[&str]); 4] = [
     ("ip", "iproute2", &["-V"]),
 ];
 
-/// What a node takes of the machine, besides its own limit: the engine's helper process holds about 13 MB
-/// in about 11 threads, and the node itself some more.
-const MEMORY_PER_NODE: u64 = 24 << 20;
-const THREADS_PER_NODE: u64 = 20;
+impl Size {
+    /// Bytes that a node takes, its program among them. Docker Engine's helper process for each container holds
+    /// about 13 MB in about 11 threads.
+    const fn memory_per_node(self) -> u64 {
+        match self.runtime {
+            RuntimeKind::Docker => 24 << 20,
+            RuntimeKind::Embedded => 6 << 20,
+        }
+    }
+
+    const fn threads_per_node(self) -> u64 {
+        match self.runtime {
+            RuntimeKind::Docker => 20,
+            RuntimeKind::Embedded => 4,
+        }
+    }
+}
 
 /// The checks that need neither the engine nor the kernel's network.
-pub fn checks(nodes: Option<usize>) -> Vec<Check> {
-    let mut checks = vec![Check::new("rights", rights())];
+pub fn checks(size: Option<Size>, refused: Option<(String, String)>) -> Vec<Check> {
+    let rights = refused.map_or_else(rights, |(found, mend)| Verdict::missing(found, mend));
+    let mut checks = vec![Check::new("rights", rights)];
     // Each is a process: side by side they take as long as one.
     let programs = std::thread::scope(|scope| {
         let versions: Vec<_> = PROGRAMS
@@ -53,9 +68,8 @@ pub fn checks(nodes: Option<usize>) -> Vec<Check> {
     checks.extend(programs);
     checks.push(Check::new("node program", node_program()));
     checks.push(Check::new("/run", run_directory()));
-    let nodes = nodes.map(|nodes| nodes as u64);
-    checks.push(Check::new("memory", memory(nodes)));
-    checks.push(Check::new("threads", threads(nodes)));
+    checks.push(Check::new("memory", memory(size)));
+    checks.push(Check::new("threads", threads(size)));
     checks
 }
 
@@ -68,21 +82,19 @@ fn rights() -> Verdict {
         None => CAPABILITIES.iter().map(|(_, name)| *name).collect(),
     };
     if missing.is_empty() {
-        return Verdict::good(if Uid::effective().is_root() { "root" } else { "all capabilities needed" });
+        return Verdict::good(match (world::has_all_users(), Uid::effective().is_root()) {
+            (false, _) => "in a user namespace of its own",
+            (true, true) => "root",
+            (true, false) => "all capabilities needed",
+        });
     }
     let found = format!("user {} lacks {}", Uid::effective(), missing.join(", "));
     let mend = if Uid::effective().is_root() {
         "run labctl where root has these capabilities (in a container: privileged)"
     } else {
-        "run labctl as root, with sudo for instance"
+        "run labctl as root, with sudo for instance, or use '--runtime embedded'"
     };
     Verdict::missing(found, mend)
-}
-
-fn effective_capabilities() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
-    u64::from_str_radix(line.trim(), 16).ok()
 }
 
 /// In `PATH`, or where Debian has programs for root.
@@ -127,16 +139,17 @@ fn run_directory() -> Verdict {
     }
 }
 
-fn memory(nodes: Option<u64>) -> Verdict {
+fn memory(size: Option<Size>) -> Verdict {
     let Some(available) = available_memory() else {
         return Verdict::warning("the available memory is not known", "mount /proc");
     };
     let mebibytes = available >> 20;
-    match nodes {
-        Some(nodes) if nodes * MEMORY_PER_NODE > available => Verdict::missing(
+    match size {
+        Some(size) if size.nodes * size.memory_per_node() > available => Verdict::missing(
             format!(
-                "{mebibytes} MiB available; {nodes} nodes take about {} MiB",
-                (nodes * MEMORY_PER_NODE) >> 20
+                "{mebibytes} MiB available; {} nodes take about {} MiB",
+                size.nodes,
+                (size.nodes * size.memory_per_node()) >> 20
             ),
             "use fewer nodes, or a super node with several 'addresses' in place of several super nodes",
         ),
@@ -151,14 +164,18 @@ fn available_memory() -> Option<u64> {
     Some(kibibytes << 10)
 }
 
-fn threads(nodes: Option<u64>) -> Verdict {
+fn threads(size: Option<Size>) -> Verdict {
     let Some((used, limit)) = thread_numbers() else {
         return Verdict::warning("the number of threads is not known", "mount /proc");
     };
     let free = limit.saturating_sub(used);
-    match nodes {
-        Some(nodes) if nodes * THREADS_PER_NODE > free => Verdict::missing(
-            format!("{free} more threads possible; {nodes} nodes take about {}", nodes * THREADS_PER_NODE),
+    match size {
+        Some(size) if size.nodes * size.threads_per_node() > free => Verdict::missing(
+            format!(
+                "{free} more threads possible; {} nodes take about {}",
+                size.nodes,
+                size.nodes * size.threads_per_node()
+            ),
             "raise kernel.pid_max and kernel.threads-max (sysctl), or use fewer nodes",
         ),
         _ => Verdict::good(format!("{free} more possible")),

@@ -91,9 +91,11 @@ fn changed(plan: &Plan, old: &GatewayPlan, change: Change) -> Result<GatewayPlan
             return Err(LabError::NotRouted { gateway: old.name.clone(), profile: nat.name });
         }
         let (nft, sysctls) = nat.rules(&context);
+        let fast_path = nat.fast_path();
         new.nat = nat.name;
         new.nft = nft;
         new.sysctls = sysctls;
+        new.fast_path = fast_path;
     }
     if let Some(firewall) = change.firewall {
         new.iptables = firewall.rules(&context);

@@ -6,7 +6,7 @@ use super::{failed, open};
 use crate::lab::LabError;
 use crate::net::nft::Table;
 use crate::net::wan::counters::Tally;
-use crate::net::{NetNs, iptables};
+use crate::net::{NetNs, fast_path, gateway, iptables};
 use crate::plan::GatewayPlan;
 
 /// What became of packets.
@@ -45,25 +45,40 @@ pub struct Counter {
     pub counted: Tally,
 }
 
+/// What the end of a chain counts.
+const THE_REST: &str = "everything that no rule decides on";
+
 /// The counters of a gateway's NAT and then of its firewall, rule by rule.
 pub async fn counters(gateway: &GatewayPlan) -> Result<Vec<Counter>, LabError> {
     let namespace = open(gateway)?;
-    read(&namespace).await.map_err(failed("reading", gateway))
+    let mut counters = read(&namespace).await.map_err(failed("reading", gateway))?;
+    if gateway.iptables.trim().is_empty() {
+        // The ends of chains without a rule decide on nothing, and not every packet comes by them.
+        counters.retain(|counter| counter.table == CounterTable::Nat || counter.meaning != THE_REST);
+    }
+    Ok(counters)
 }
 
 async fn read(namespace: &NetNs) -> Result<Vec<Counter>, crate::net::NetError> {
-    let (table, rules) = tokio::try_join!(Table::read(namespace), iptables::read(namespace))?;
+    let (table, rules, fast) = tokio::try_join!(
+        Table::read(namespace),
+        iptables::read(namespace),
+        fast_path::passed(namespace, gateway::INTERFACES)
+    )?;
+    let fast = fast.unwrap_or_default();
     let nat = table.counters.into_iter().map(|(name, counted)| {
+        // Packets of flows under way do not pass the rules.
+        let counted = match name.as_str() {
+            "sent" => counted + fast.sent,
+            "received" => counted + fast.received,
+            _ => counted,
+        };
         let (verdict, meaning) = of_nat(&name);
         Counter { table: CounterTable::Nat, meaning: meaning.to_owned(), name, verdict, counted }
     });
     let firewall = rules.into_iter().map(|rule| Counter {
         table: CounterTable::Firewall,
-        meaning: if rule.packets.is_empty() {
-            "everything that no rule decides on".to_owned()
-        } else {
-            rule.packets
-        },
+        meaning: if rule.packets.is_empty() { THE_REST.to_owned() } else { rule.packets },
         verdict: if rule.verdict == "ACCEPT" { Verdict::Passed } else { Verdict::Dropped },
         name: format!("{} {}", rule.chain, rule.verdict),
         counted: rule.counted,

@@ -74,9 +74,9 @@ fn of_transport(protocol: &'static str, table: &Table, flows: &[Flow]) -> Vec<Ma
     let destinations = destinations(protocol, table);
     let mut contacts: BTreeMap<SocketAddrV4, BTreeSet<Peer>> = BTreeMap::new();
     for element in table.elements(&format!("{protocol}_peers")) {
-        if let (Some(inside), Some(peer)) = (nft::endpoint(&element.key), element.key.get(2..).and_then(peer))
-        {
-            contacts.entry(inside).or_default().insert(peer);
+        // By outside endpoint; by inside endpoint where packets are hairpinned with their internal source.
+        if let (Some(end), Some(peer)) = (nft::endpoint(&element.key), element.key.get(2..).and_then(peer)) {
+            contacts.entry(end).or_default().insert(peer);
         }
     }
     let mut rows: Vec<_> = table
@@ -87,7 +87,9 @@ fn of_transport(protocol: &'static str, table: &Table, flows: &[Flow]) -> Vec<Ma
             let mut known = match &destinations {
                 // A mapping is to these destinations only, whomever the inside endpoint knows otherwise.
                 Some(destinations) => destinations.get(&outside).cloned().unwrap_or_default(),
-                None => contacts.get(&inside).cloned().unwrap_or_default(),
+                None => {
+                    [outside, inside].iter().filter_map(|end| contacts.get(end)).flatten().copied().collect()
+                }
             };
             let own: Vec<_> = flows
                 .iter()
@@ -215,8 +217,8 @@ mod tests {
             (
                 "udp_peers",
                 vec![
-                    element("10.0.0.2 5000 198.18.0.8", "", Some((301, 200))),
-                    element("10.0.0.2 5000 198.18.0.9", "", Some((301, 200))),
+                    element("198.18.0.2 5000 198.18.0.8", "", Some((301, 200))),
+                    element("198.18.0.2 5000 198.18.0.9", "", Some((301, 200))),
                 ],
             ),
         ]);
@@ -250,7 +252,7 @@ mod tests {
                     element("10.0.0.2 5000 198.18.0.9 7", "198.18.0.2 42000", Some((60, 60))),
                 ],
             ),
-            ("udp_peers", vec![element("10.0.0.2 5000 198.18.0.8 7", "", Some((60, 50)))]),
+            ("udp_peers", vec![element("198.18.0.2 41000 198.18.0.8 7", "", Some((60, 50)))]),
         ]);
         let rows = of_transport("udp", &table, &[]);
         assert_eq!(rows.iter().map(words).collect::<Vec<_>>(), [["198.18.0.8:7"], ["198.18.0.9:7"]]);
