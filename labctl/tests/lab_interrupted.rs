@@ -1,4 +1,4 @@
-//! `labctl up` that is ended in the middle. Needs root and Docker Engine.
+//! `labctl up` that is ended in the middle, on each runtime. Needs root.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
@@ -8,20 +8,26 @@ use std::collections::BTreeSet;
 use std::process::Child;
 use std::time::Duration;
 
-use lab_common::{TestLab, text, up_until, wait_until};
+use lab_common::{On, TestLab, text, up_until, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+on_both_runtimes!(
+    a_lab_whose_up_was_killed_anywhere_is_removed_wholly,
+    a_lab_whose_up_was_killed_among_its_containers_is_removed_wholly,
+    a_lab_whose_up_was_interrupted_is_rolled_back,
+    while_a_lab_is_made_nobody_else_touches_it,
+);
 
 fn send(child: &Child, signal: Signal) {
     kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
 }
 
 /// Every progress line of `up` is a point to be killed at: the beginnings and ends of its steps.
-#[test]
-fn a_lab_whose_up_was_killed_anywhere_is_removed_wholly() {
+fn a_lab_whose_up_was_killed_anywhere_is_removed_wholly(on: On) {
     let mut killed = 0;
     for point in 1.. {
-        let lab = TestLab::new();
+        let lab = TestLab::on(on);
         let (mut child, reached) = up_until(&lab, |number, _| number == point);
         if !reached {
             assert!(child.wait().unwrap().success(), "up failed by itself");
@@ -41,10 +47,9 @@ fn a_lab_whose_up_was_killed_anywhere_is_removed_wholly() {
 }
 
 /// The engine goes on with what it was asked for after labctl is dead: also that is found.
-#[test]
-fn a_lab_whose_up_was_killed_among_its_containers_is_removed_wholly() {
+fn a_lab_whose_up_was_killed_among_its_containers_is_removed_wholly(on: On) {
     for containers in [1, 2, 4, 6] {
-        let lab = TestLab::new();
+        let lab = TestLab::on(on);
         let (mut child, reached) = up_until(&lab, |_, line| line == "starting and connecting nodes ...");
         assert!(reached);
         wait_until(|| lab.containers().len() >= containers, || "no containers come".to_owned());
@@ -59,13 +64,12 @@ fn a_lab_whose_up_was_killed_among_its_containers_is_removed_wholly() {
     }
 }
 
-#[test]
-fn a_lab_whose_up_was_interrupted_is_rolled_back() {
+fn a_lab_whose_up_was_interrupted_is_rolled_back(on: On) {
     for (signal, step) in [
         (Signal::SIGINT, "starting and connecting nodes ..."),
         (Signal::SIGTERM, "making the WAN and the gateways ..."),
     ] {
-        let lab = TestLab::new();
+        let lab = TestLab::on(on);
         let (mut child, reached) = up_until(&lab, |_, line| line == step);
         assert!(reached, "up has no step '{step}'");
         send(&child, signal);
@@ -74,15 +78,14 @@ fn a_lab_whose_up_was_interrupted_is_rolled_back() {
     }
 }
 
-#[test]
-fn while_a_lab_is_made_nobody_else_touches_it() {
-    let lab = TestLab::new();
+fn while_a_lab_is_made_nobody_else_touches_it(on: On) {
+    let lab = TestLab::on(on);
     let (mut child, reached) = up_until(&lab, |_, line| line.starts_with("preparing the node image ..."));
     assert!(reached);
     // Held fast in the middle of its work.
     send(&child, Signal::SIGSTOP);
     let down = lab.labctl("down", &[]);
-    let up = lab_common::labctl(&["up", lab.topology().to_str().unwrap()]);
+    let up = lab_common::labctl(&["up", "--runtime", on.word(), lab.topology().to_str().unwrap()]);
     send(&child, Signal::SIGCONT);
     for output in [down, up] {
         assert!(!output.status.success());

@@ -1,4 +1,4 @@
-//! Up, ps, exec, logs and down of real labs. Needs root and Docker Engine.
+//! Up, ps, exec, logs and down of real labs, on each runtime. Needs root.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
@@ -9,11 +9,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-use lab_common::{GATEWAYS, LABCTL, NODES, TestLab, labctl, run, text};
+use lab_common::{GATEWAYS, LABCTL, NODES, On, TestLab, labctl, run, text, wait_until};
 
-#[test]
-fn a_lab_comes_up_is_used_and_goes_without_a_trace() {
-    let lab = TestLab::new();
+on_both_runtimes!(
+    a_lab_comes_up_is_used_and_goes_without_a_trace,
+    two_labs_of_one_topology_run_side_by_side,
+    a_lab_with_a_dead_node_is_partial,
+);
+
+fn a_lab_comes_up_is_used_and_goes_without_a_trace(on: On) {
+    let lab = TestLab::on(on);
     let up = lab.up();
     let table = text(&up.stdout);
     for member in NODES.iter().chain(&GATEWAYS) {
@@ -21,7 +26,7 @@ fn a_lab_comes_up_is_used_and_goes_without_a_trace() {
     }
 
     let listed = lab.listed();
-    assert_eq!(listed["condition"], "running");
+    assert_eq!((&listed["condition"], &listed["runtime"]), (&"running".into(), &on.word().into()));
     let members = listed["members"].as_array().unwrap();
     assert_eq!(members.len(), NODES.len() + GATEWAYS.len());
     for member in members {
@@ -53,7 +58,7 @@ fn a_lab_comes_up_is_used_and_goes_without_a_trace() {
     assert!(text(&unknown.stderr).contains("has no node 'home-1'"), "{}", text(&unknown.stderr));
 
     // A second time changes nothing.
-    let again = labctl(&["up", lab.topology().to_str().unwrap()]);
+    let again = labctl(&["up", "--runtime", on.word(), lab.topology().to_str().unwrap()]);
     assert!(!again.status.success());
     assert!(text(&again.stderr).contains("is already up"), "{}", text(&again.stderr));
     assert_eq!(lab.listed()["condition"], "running");
@@ -70,12 +75,12 @@ fn a_lab_comes_up_is_used_and_goes_without_a_trace() {
     lab.assert_nothing_left(&numbers);
 }
 
-#[test]
-fn two_labs_of_one_topology_run_side_by_side() {
-    let (one, other) = (TestLab::new(), TestLab::new());
+fn two_labs_of_one_topology_run_side_by_side(on: On) {
+    let (one, other) = (TestLab::on(on), TestLab::on(on));
     one.up();
     let topology = one.topology();
-    let up = labctl(&["up", "--quiet", topology.to_str().unwrap(), "--name", &other.name]);
+    let up =
+        labctl(&["up", "--quiet", "--runtime", on.word(), topology.to_str().unwrap(), "--name", &other.name]);
     assert!(up.status.success(), "{}", text(&up.stderr));
     assert_eq!(text(&up.stderr), "");
     assert_eq!(one.listed()["condition"], "running");
@@ -91,6 +96,9 @@ fn two_labs_of_one_topology_run_side_by_side() {
 
 #[test]
 fn a_container_is_confined() {
+    if !On::Docker.is_there() {
+        return;
+    }
     let lab = TestLab::new();
     lab.up();
     let inspected = run("docker", &["inspect", &format!("lab-{}-user-1", lab.name)]);
@@ -117,11 +125,12 @@ fn a_container_is_confined() {
     assert_eq!(mode(format!("/run/labctl/{}/nodes/user-1", lab.name)), 0o700);
 }
 
-#[test]
-fn a_lab_with_a_dead_node_is_partial() {
-    let lab = TestLab::new();
+fn a_lab_with_a_dead_node_is_partial(on: On) {
+    let lab = TestLab::on(on);
     lab.up();
-    assert!(run("docker", &["kill", &format!("lab-{}-sn-2", lab.name)]).status.success());
+    lab.kill_node("sn-2");
+    // Whoever collects the container knows of it a little later than the kernel.
+    wait_until(|| lab.listed()["condition"] == "partial", || lab.listed().to_string());
     let listed = lab.listed();
     assert_eq!(listed["condition"], "partial");
     let missing = listed["missing"][0].as_str().unwrap();
@@ -132,9 +141,17 @@ fn a_lab_with_a_dead_node_is_partial() {
 
 #[test]
 fn a_node_program_that_ends_at_once_rolls_everything_back() {
+    if !On::Docker.is_there() {
+        return;
+    }
     let lab = TestLab::new();
     // labctl without arguments shows its help and ends.
-    let up = Command::new(LABCTL).arg("up").arg(lab.topology()).env("LABCTL_NODE", LABCTL).output().unwrap();
+    let up = Command::new(LABCTL)
+        .args(["up", "--runtime", "docker"])
+        .arg(lab.topology())
+        .env("LABCTL_NODE", LABCTL)
+        .output()
+        .unwrap();
     assert_eq!(up.status.code(), Some(1));
     let message = text(&up.stderr);
     assert!(
@@ -148,10 +165,10 @@ fn a_node_program_that_ends_at_once_rolls_everything_back() {
 }
 
 #[test]
-fn without_an_engine_nothing_is_changed() {
+fn without_an_engine_that_was_asked_for_nothing_is_changed() {
     let lab = TestLab::new();
     let up = Command::new(LABCTL)
-        .arg("up")
+        .args(["up", "--runtime", "docker"])
         .arg(lab.topology())
         .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
         .output()
@@ -163,6 +180,7 @@ fn without_an_engine_nothing_is_changed() {
     let doctor = Command::new(LABCTL)
         .args(["doctor", "--json"])
         .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+        .env("LABCTL_RUNTIME", "docker")
         .output()
         .unwrap();
     assert_eq!(doctor.status.code(), Some(1));
@@ -170,11 +188,45 @@ fn without_an_engine_nothing_is_changed() {
     let checks = report["checks"].as_array().unwrap();
     let missing: Vec<_> = checks.iter().filter(|check| check["verdict"] == "missing").collect();
     assert_eq!(missing.len(), 1, "{missing:?}");
-    assert_eq!(missing[0]["need"], "container engine");
+    assert_eq!(missing[0]["need"], "Docker Engine");
 }
 
 #[test]
-fn an_ordinary_user_is_told_to_become_root() {
+fn without_an_engine_a_lab_is_embedded() {
+    let mut lab = TestLab::on(On::Embedded);
+    lab.choice = None;
+    lab.environment = vec![("DOCKER_HOST", "unix:///nonexistent/docker.sock")];
+    let up = lab.up();
+    assert!(text(&up.stdout).contains("(embedded)"), "{}", text(&up.stdout));
+    assert_eq!(lab.listed()["runtime"], "embedded");
+    let doctor = Command::new(LABCTL)
+        .arg("doctor")
+        .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+        .output()
+        .unwrap();
+    assert!(doctor.status.success(), "{}", text(&doctor.stdout));
+}
+
+#[test]
+fn a_word_that_is_no_runtime_is_refused() {
+    let lab = TestLab::new();
+    for (arguments, variable) in [(["--runtime", "podman"].as_slice(), "auto"), (&[], "podman")] {
+        let up = Command::new(LABCTL)
+            .arg("up")
+            .args(arguments)
+            .arg(lab.topology())
+            .env("LABCTL_RUNTIME", variable)
+            .output()
+            .unwrap();
+        assert!(!up.status.success());
+        let message = text(&up.stderr);
+        assert!(message.contains("podman") && message.contains("embedded"), "{message}");
+    }
+    lab.assert_nothing_left(&BTreeSet::new());
+}
+
+#[test]
+fn an_ordinary_user_is_told_what_docker_engine_takes() {
     let lab = TestLab::new();
     // Where an ordinary user can reach it.
     let directory = tempfile::tempdir().unwrap();
@@ -183,10 +235,16 @@ fn an_ordinary_user_is_told_to_become_root() {
     std::fs::copy(LABCTL, &program).unwrap();
     let topology = directory.path().join("lab.yaml");
     std::fs::copy(lab.topology(), &topology).unwrap();
-    let up = Command::new(&program).arg("up").arg(&topology).uid(65534).gid(65534).output().unwrap();
+    let up = Command::new(&program)
+        .args(["up", "--runtime", "docker"])
+        .arg(&topology)
+        .uid(65534)
+        .gid(65534)
+        .output()
+        .unwrap();
     assert_eq!(up.status.code(), Some(1));
     let message = text(&up.stderr);
-    assert!(message.contains("as root"), "{message}");
+    assert!(message.contains("as root") && message.contains("--runtime embedded"), "{message}");
     lab.assert_nothing_left(&BTreeSet::new());
 }
 

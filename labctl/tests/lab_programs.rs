@@ -1,4 +1,4 @@
-//! Programs of the host and of images as nodes of a lab. Needs root, Docker Engine, and the programs of the
+//! Programs of the host and of images as nodes of a lab. Needs root and the programs of the
 //! Debian packages stun-client and stun-server.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
@@ -8,7 +8,13 @@ mod lab_common;
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
-use lab_common::{LABCTL, TestLab, labctl, run, text};
+use lab_common::{LABCTL, On, TestLab, labctl, run, text, wait_until};
+
+on_both_runtimes!(
+    stun_programs_of_the_host_find_out_the_nats_that_they_are_behind,
+    a_program_that_is_not_there_rolls_everything_back,
+    clients_log_in_beside_a_program_that_has_ended,
+);
 
 /// A STUN server, and its client behind three kinds of NAT.
 const STUN: &str = "\
@@ -31,8 +37,12 @@ fn container(lab: &TestLab, node: &str) -> String {
 
 /// Waits until a node's program has ended. Its exit code.
 fn ended(lab: &TestLab, node: &str) -> i64 {
-    let waited = run("docker", &["wait", &container(lab, node)]);
-    text(&waited.stdout).trim().parse().unwrap()
+    let code = || {
+        let state = member(lab, node)["state"].as_str().unwrap().to_owned();
+        state.strip_prefix("exited with ").map(|code| code.parse().unwrap())
+    };
+    wait_until(|| code().is_some(), || format!("{node} does not end"));
+    code().unwrap()
 }
 
 /// What the lab says of a node.
@@ -48,9 +58,8 @@ fn verdict(output: &[u8]) -> String {
     line.unwrap_or_else(|| panic!("stun said: {output}")).trim().to_owned()
 }
 
-#[test]
-fn stun_programs_of_the_host_find_out_the_nats_that_they_are_behind() {
-    let lab = TestLab::of("tprog", STUN);
+fn stun_programs_of_the_host_find_out_the_nats_that_they_are_behind(on: On) {
+    let lab = TestLab::of("tprog", STUN).with(on);
     lab.up();
 
     // As nodes: they ran once, and what they wrote stays to be read.
@@ -75,8 +84,10 @@ fn stun_programs_of_the_host_find_out_the_nats_that_they_are_behind() {
     // Programs that have come to their end do not make the lab less than whole.
     assert_eq!(lab.listed()["condition"], "running");
     assert_eq!(server["state"], "running");
-    assert!(run("docker", &["rm", "--force", &container(&lab, "client")]).status.success());
-    assert_eq!(lab.listed()["condition"], "partial");
+    if on == On::Docker {
+        assert!(run("docker", &["rm", "--force", &container(&lab, "client")]).status.success());
+        assert_eq!(lab.listed()["condition"], "partial");
+    }
 
     let numbers = lab.namespace_numbers();
     assert!(lab.labctl("down", &[]).status.success());
@@ -85,6 +96,9 @@ fn stun_programs_of_the_host_find_out_the_nats_that_they_are_behind() {
 
 #[test]
 fn a_program_of_the_host_is_confined() {
+    if !On::Docker.is_there() {
+        return;
+    }
     let lab = TestLab::of("tprog", STUN);
     lab.up();
     let name = container(&lab, "idle");
@@ -117,6 +131,21 @@ fn a_program_of_the_host_is_confined() {
     }
     assert!(!inside(&format!("ls /proc/{}", std::process::id())).status.success());
     assert_eq!(text(&inside("ls /run/labctl 2>&1; echo $PWD").stdout).lines().last(), Some("/"));
+}
+
+#[test]
+fn an_image_without_an_engine_is_told_before_anything_is_made() {
+    let lab =
+        TestLab::of("tprog", "name: NAME\nnodes: { a: { image: 'tprog-none:1' } }\n").with(On::Embedded);
+    let up = labctl(&["up", "--runtime", "embedded", lab.topology().to_str().unwrap()]);
+    assert_eq!(up.status.code(), Some(1));
+    let message = text(&up.stderr);
+    assert!(
+        message.contains("'tprog-none:1' needs Docker Engine") && message.contains("command:"),
+        "{message}"
+    );
+    assert!(!message.contains("making the WAN"), "{message}");
+    lab.assert_nothing_left(&BTreeSet::new());
 }
 
 /// An image of this test alone, with labctl as its program; removed at the end.
@@ -165,6 +194,9 @@ impl Drop for TestImage {
 
 #[test]
 fn an_image_runs_its_own_program_or_with_arguments_of_the_topology() {
+    if !On::Docker.is_there() {
+        return;
+    }
     let image = TestImage::new();
     let topology = format!(
         "name: NAME\nnodes:\n  own: {{ image: '{0}' }}\n  told: {{ image: '{0}', command: --version, count: 2 }}\n",
@@ -183,6 +215,9 @@ fn an_image_runs_its_own_program_or_with_arguments_of_the_topology() {
 
 #[test]
 fn an_image_that_is_not_there_is_told_before_anything_is_made() {
+    if !On::Docker.is_there() {
+        return;
+    }
     let lab = TestLab::of(
         "tprog",
         "name: NAME\nnodes: { a: { image: 'tprog-none:1' }, b: { command: 'sleep 9' } }\n",
@@ -195,13 +230,13 @@ fn an_image_that_is_not_there_is_told_before_anything_is_made() {
     lab.assert_nothing_left(&BTreeSet::new());
 }
 
-#[test]
-fn a_program_that_is_not_there_rolls_everything_back() {
+fn a_program_that_is_not_there_rolls_everything_back(on: On) {
     let lab = TestLab::of(
         "tprog",
         "name: NAME\nnodes: { a: { command: no-such-program }, b: { command: 'sleep 9' } }\n",
-    );
-    let up = labctl(&["up", lab.topology().to_str().unwrap()]);
+    )
+    .with(on);
+    let up = labctl(&["up", "--runtime", on.word(), lab.topology().to_str().unwrap()]);
     assert_eq!(up.status.code(), Some(1));
     let message = text(&up.stderr);
     assert!(
@@ -213,8 +248,7 @@ fn a_program_that_is_not_there_rolls_everything_back() {
     lab.assert_nothing_left(&BTreeSet::new());
 }
 
-#[test]
-fn clients_log_in_beside_a_program_that_has_ended() {
+fn clients_log_in_beside_a_program_that_has_ended(on: On) {
     let lab = TestLab::of(
         "tprog",
         "\
@@ -226,7 +260,8 @@ nodes:
   failed: { command: 'false' }
   user: { role: client }
 ",
-    );
+    )
+    .with(on);
     lab.up();
     assert_eq!(ended(&lab, "failed"), 1);
     let runs = tempfile::tempdir().unwrap();

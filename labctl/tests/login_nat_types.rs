@@ -1,5 +1,7 @@
-//! What a client makes of the NAT and firewall before it, on real rulesets. Needs root and Docker Engine.
+//! What a client makes of the NAT and firewall before it, on real rulesets. Needs root.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod lab_common;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,7 +28,7 @@ fn a_client_finds_out_what_it_is_behind() {
     let topology = Path::new(env!("CARGO_MANIFEST_DIR")).join("../topologies/natTypes.yaml");
     let output = Command::new(env!("CARGO_BIN_EXE_labctl"))
         .args(["experiment", "login", topology.to_str().unwrap(), "--first-time"])
-        .args(["--lab", &format!("tnat{}", std::process::id()), "--runs", directory.path().to_str().unwrap()])
+        .args(["--lab", &lab_common::names::own("tnat"), "--runs", directory.path().to_str().unwrap()])
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -7,6 +7,8 @@ use std::net::UdpSocket;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use labctl::meter::pcapng::{Section, Writer};
 use labctl::meter::{Capture, Count, Direction, FlowTable, Packet, Sink, Timestamp};
@@ -46,6 +48,9 @@ impl Pair {
             run("ip", &["-n", namespace, "address", "add", address, "dev", "eth0"]);
             run("ip", &["-n", namespace, "link", "set", "eth0", "up"]);
         }
+        for namespace in [left, right] {
+            wait_until_it_can_send(namespace);
+        }
         pair
     }
 
@@ -61,6 +66,20 @@ impl Pair {
         left.connect("192.0.2.2:2000").unwrap();
         right.connect("192.0.2.1:1000").unwrap();
         (left, right)
+    }
+}
+
+/// Waits until `eth0` can send: until the kernel has noted that the other end is up, which a busy machine puts off
+/// for a second, it throws away what is to be sent, and no capture sees that.
+fn wait_until_it_can_send(namespace: &str) {
+    let begin = Instant::now();
+    loop {
+        let shown = run("ip", &["-n", namespace, "-oneline", "link", "show", "dev", "eth0"]);
+        if String::from_utf8_lossy(&shown.stdout).contains("state UP") {
+            return;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(30), "eth0 in {namespace} does not come up");
+        thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -201,7 +220,7 @@ async fn wireshark_and_tcpdump_read_the_same_packets_from_the_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("alice.pcapng");
     let names = [("192.0.2.1".parse().unwrap(), "alice"), ("192.0.2.2".parse().unwrap(), "sn-1")];
-    let section = Section { application: "labctl test", os: "Linux", comment: "a comment" };
+    let section = Section { application: "labctl test", os: "Linux", comment: "a comment", node: "a" };
     let mut writer = Writer::new(File::create(&path).unwrap(), &section, "eth0", names).unwrap();
     for packet in &keep.packets {
         writer.packet(packet).unwrap();

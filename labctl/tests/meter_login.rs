@@ -1,6 +1,8 @@
-//! The login experiment on a real lab. Needs root, Docker Engine and `tshark`, and the node program next to
+//! The login experiment on a real lab. Needs root and `tshark`, and the node program next to
 //! the tests' own directory (`cargo build -p overlay-node`).
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod lab_common;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -13,8 +15,7 @@ use labctl::experiment::session::{Measured, Session, SessionError};
 use labctl::lab::{self, Lab};
 use labctl::meter::Count;
 use labctl::report::Row;
-use labctl::runtime::Runtime;
-use labctl::runtime::docker::DockerRuntime;
+use labctl::runtime::{Runtime, RuntimeChoice, Runtimes};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use overlay_control::LoginEvent;
@@ -62,7 +63,7 @@ fn topology(directory: &Path, name: &str) -> PathBuf {
 }
 
 fn options(kinds: &[Kind]) -> Options {
-    Options { trials: 2, kinds: kinds.to_vec(), seed: 7, parallel: None }
+    Options { first: 1, trials: 2, kinds: kinds.to_vec(), seed: 7, parallel: None }
 }
 
 fn lines<T: serde::de::DeserializeOwned>(path: &Path) -> Vec<T> {
@@ -79,20 +80,22 @@ fn tshark_sum(path: &Path, filter: &str, field: &str) -> u64 {
 }
 
 /// Removes the lab when the test ends, however it ends.
-struct Remove(&'static str);
+struct Remove(String);
 
 impl Drop for Remove {
     fn drop(&mut self) {
-        let _ = labctl().args(["down", "--quiet", "--lab", self.0]).output();
+        let _ = labctl().args(["down", "--quiet", "--lab", &self.0]).output();
     }
 }
 
-async fn up(runtime: &dyn Runtime, name: &'static str) -> (Remove, Lab) {
+/// A lab of the test alone.
+async fn up(runtime: &dyn Runtime) -> (Remove, Lab) {
     let directory = tempfile::tempdir().unwrap();
-    let remove = Remove(name);
-    let made = labctl().args(["up", "--quiet"]).arg(topology(directory.path(), name)).output().unwrap();
+    let remove = Remove(lab_common::names::own("tmeter"));
+    let made = labctl().args(["up", "--quiet"]).arg(topology(directory.path(), &remove.0)).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    (remove, Lab::open(runtime, &name.parse().unwrap()).await.unwrap())
+    let lab = Lab::open(runtime, &remove.0.parse().unwrap()).await.unwrap();
+    (remove, lab)
 }
 
 async fn measure(
@@ -100,7 +103,7 @@ async fn measure(
     lab: &Lab,
     kinds: &[Kind],
     runs: &Path,
-) -> Result<Measured, SessionError> {
+) -> Result<Measured<Vec<TrialRecord>>, SessionError> {
     let options = options(kinds);
     let session = Session { options: &options, runs, topology: None };
     session.on_running(lab, runtime, &|_| {}, std::future::pending()).await
@@ -108,8 +111,8 @@ async fn measure(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn logins_are_measured_as_the_packets_say() {
-    let runtime = DockerRuntime::connect().await.unwrap();
-    let (_remove, lab) = up(&runtime, "tmeterA").await;
+    let runtime = Runtimes::connect(RuntimeChoice::Auto).await.unwrap();
+    let (remove, lab) = up(&runtime).await;
     let runs = tempfile::tempdir().unwrap();
     let both = [Kind::FirstTime, Kind::Subsequent];
     let Measured { directory, records } = measure(&runtime, &lab, &both, runs.path()).await.unwrap();
@@ -150,7 +153,7 @@ async fn logins_are_measured_as_the_packets_say() {
     let run: serde_json::Value =
         serde_json::from_slice(&fs::read(directory.join("run.json")).unwrap()).unwrap();
     assert_eq!(run["schema"], "labctl.run/1");
-    assert_eq!(run["plan"]["lab"], "tmeterA");
+    assert_eq!(run["plan"]["lab"], remove.0);
     let row = Row::new("test", &records, None);
     assert_eq!((row.trials, row.failed), (2, 0));
 
@@ -173,8 +176,8 @@ async fn logins_are_measured_as_the_packets_say() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_lab_is_not_measured() {
-    let runtime = DockerRuntime::connect().await.unwrap();
-    let (_remove, lab) = up(&runtime, "tmeterB").await;
+    let runtime = Runtimes::connect(RuntimeChoice::Auto).await.unwrap();
+    let (_remove, lab) = up(&runtime).await;
     let runs = tempfile::tempdir().unwrap();
     runtime.remove(&lab.node("sn-1").unwrap().container).await.unwrap();
     let error = measure(&runtime, &lab, &[Kind::FirstTime], runs.path()).await.unwrap_err().to_string();
@@ -183,13 +186,13 @@ async fn a_damaged_lab_is_not_measured() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_experiment_takes_its_lab_down() {
-    let runtime = DockerRuntime::connect().await.unwrap();
-    let _remove = Remove("tmeterC");
+    let runtime = Runtimes::connect(RuntimeChoice::Auto).await.unwrap();
+    let remove = Remove(lab_common::names::own("tmeter"));
     let directory = tempfile::tempdir().unwrap();
     let mut child = labctl()
         .args(["experiment", "login", "--subsequent", "--runs"])
         .arg(directory.path())
-        .arg(topology(directory.path(), "tmeterC"))
+        .arg(topology(directory.path(), &remove.0))
         .stderr(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
@@ -205,5 +208,5 @@ async fn an_interrupted_experiment_takes_its_lab_down() {
     said.read_to_string(&mut rest).unwrap();
     assert!(!child.wait().unwrap().success());
     assert!(rest.contains("interrupted by SIGINT"), "{rest}");
-    assert!(lab::find_lab(&runtime, &"tmeterC".parse().unwrap()).await.unwrap().is_none());
+    assert!(lab::find_lab(&runtime, &remove.0.parse().unwrap()).await.unwrap().is_none());
 }

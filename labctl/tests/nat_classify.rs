@@ -82,6 +82,11 @@ fn unsolicited_packets_change_no_later_mapping_and_reach_nobody() {
         let host = world.host(&mut gateway, 1);
         nat_common::stay_on_one_processor();
         let servers = udp::Servers::new(&world);
+        let tracked = || {
+            let count = ["cat", "/proc/sys/net/netfilter/nf_conntrack_count"];
+            nat_common::run_in(&gateway.namespace, &count).trim().parse::<u32>().unwrap()
+        };
+        let before = tracked();
         // At the port that the inside host will use, and its neighbours.
         let packets = 2000;
         for number in 0..packets {
@@ -90,6 +95,7 @@ fn unsolicited_packets_change_no_later_mapping_and_reach_nobody() {
                 servers.get(address, from).send_to(b"?", (gateway.outside(), port)).unwrap();
             }
         }
+        assert_eq!(tracked(), before, "{name}: connection tracking remembers none of them");
         let client = udp::socket(&host.namespace, SocketAddrV4::new(host.address, 5000));
         assert_eq!(servers.mapping(&client), profile.behaviour.as_ref().unwrap().udp.mapping, "{name}");
         assert_eq!(gateway.counted("unsolicited"), u64::from(packets) * 3, "{name}");
@@ -117,6 +123,26 @@ fn unsolicited_packets_at_a_port_in_use_neither_enter_nor_change_it() {
     assert_eq!(servers.mapping(&client), Mapping::EndpointIndependent);
     assert_eq!(gateway.counted("filtered"), 1500);
     assert!(servers.reaches(&client, outside, (B, Q), (A, P)), "it has been sent to by now");
+}
+
+#[test]
+fn a_contacted_peer_reaches_only_the_mapping_by_which_it_was_contacted() {
+    for behaviour in ["mapping: ADM, filtering: ADF", "mapping: APDM, filtering: APDF"] {
+        for refresh in ["both", "outbound"] {
+            let name = format!("{behaviour}, refresh: {refresh}");
+            let mut world = World::new();
+            let profile = nat_with(&format!("  udp: {{ {name} }}\n"));
+            let mut gateway = world.gateway(&profile, &firewall("open"), 1, None);
+            let host = world.host(&mut gateway, 1);
+            nat_common::stay_on_one_processor();
+            let servers = udp::Servers::new(&world);
+            let client = udp::socket(&host.namespace, SocketAddrV4::new(host.address, 5000));
+            let to_a = servers.seen_from(&client, A, P);
+            let to_b = servers.seen_from(&client, B, Q);
+            assert!(!servers.reaches(&client, to_a, (B, Q), (A, P)), "{name}");
+            assert!(!servers.reaches(&client, to_b, (A, P), (B, Q)), "{name}");
+        }
+    }
 }
 
 #[test]

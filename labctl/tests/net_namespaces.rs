@@ -1,6 +1,7 @@
 //! Namespaces, settings and rulesets, as root on the real kernel.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod lab_common;
 mod net_common;
 
 use std::fs;
@@ -8,9 +9,11 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use lab_common::names;
 use labctl::net::node::{self, NodeNetwork};
 use labctl::net::ruleset::{self, Program};
 use labctl::net::{Gateway, NetError, NetNs, Uplink, sysctl};
+use labctl::plan::Lan;
 use net_common::{Namespaces, gateway, text};
 
 /// Identity of the namespace that the calling thread is in.
@@ -18,15 +21,20 @@ fn here() -> String {
     fs::read_link("/proc/thread-self/ns/net").unwrap().to_string_lossy().into_owned()
 }
 
-fn fresh(name: &str) -> (NetNs, Namespaces) {
-    NetNs::delete(name).unwrap();
-    (NetNs::create(name).unwrap(), Namespaces(vec![name.to_owned()]))
+/// A name for a namespace that no other test has.
+fn own_name() -> String {
+    format!("lab-{}-a", names::own("tnet"))
+}
+
+fn fresh() -> (NetNs, Namespaces) {
+    let name = own_name();
+    (NetNs::create(&name).unwrap(), Namespaces(vec![name]))
 }
 
 #[test]
 fn a_namespace_is_made_found_by_name_and_removed() {
-    let name = "lab-tnet20-a";
-    let (namespace, _removed) = fresh(name);
+    let (namespace, removed) = fresh();
+    let name = &*removed.0[0];
     assert!(NetNs::list().unwrap().contains(&name.to_owned()));
     let listed = Command::new("ip").args(["netns", "list"]).output().unwrap();
     assert!(String::from_utf8(listed.stdout).unwrap().contains(name), "`ip netns` shows it");
@@ -45,7 +53,7 @@ fn a_namespace_is_made_found_by_name_and_removed() {
 
 #[test]
 fn many_namespaces_can_be_made_at_once() {
-    let names: Vec<_> = (0..20).map(|number| format!("lab-tnet21-{number}")).collect();
+    let names: Vec<_> = (0..20).map(|_| own_name()).collect();
     let _removed = Namespaces(names.clone());
     std::thread::scope(|scope| {
         for name in &names {
@@ -61,18 +69,18 @@ fn many_namespaces_can_be_made_at_once() {
 
 #[test]
 fn a_name_without_a_namespace_behind_it_is_removed_too() {
-    let (_, _removed) = fresh("lab-tnet22-a");
-    let left = Path::new("/run/netns/lab-tnet22-b");
-    fs::write(left, "").unwrap();
-    assert!(NetNs::delete("lab-tnet22-b").unwrap());
+    let (_, _removed) = fresh();
+    let name = own_name();
+    let left = Path::new("/run/netns").join(&name);
+    fs::write(&left, "").unwrap();
+    assert!(NetNs::delete(&name).unwrap());
     assert!(!left.exists());
 }
 
 #[test]
 fn the_namespace_of_a_process_can_be_named_and_outlives_it() {
-    let name = "lab-tnet23-b";
-    NetNs::delete(name).unwrap();
-    let (first, _removed) = fresh("lab-tnet23-a");
+    let name = &*own_name();
+    let (first, _removed) = fresh();
     let _removed_too = Namespaces(vec![name.to_owned()]);
     let mut process = first.spawn(Command::new("cat").stdin(Stdio::piped())).unwrap();
     let inside = first.run(here).unwrap();
@@ -89,14 +97,15 @@ fn the_namespace_of_a_process_can_be_named_and_outlives_it() {
 fn binding_a_process_that_is_gone_leaves_no_name() {
     let mut process = Command::new("true").spawn().unwrap();
     process.wait().unwrap();
-    let error = NetNs::bind_process("lab-tnet24-a", process.id()).unwrap_err();
-    assert!(error.to_string().contains("lab-tnet24-a"), "{error}");
-    assert!(!Path::new("/run/netns/lab-tnet24-a").exists());
+    let name = own_name();
+    let error = NetNs::bind_process(&name, process.id()).unwrap_err();
+    assert!(error.to_string().contains(&name), "{error}");
+    assert!(!Path::new("/run/netns").join(name).exists());
 }
 
 #[tokio::test]
 async fn a_panic_inside_a_namespace_is_the_callers() {
-    let (namespace, _removed) = fresh("lab-tnet25-a");
+    let (namespace, _removed) = fresh();
     let task = tokio::spawn(async move { namespace.run_async(|| panic!("inside")).await.is_ok() });
     assert!(task.await.unwrap_err().is_panic());
 }
@@ -105,7 +114,7 @@ async fn a_panic_inside_a_namespace_is_the_callers() {
 fn settings_are_those_of_the_namespace_and_not_the_hosts() {
     let read = || fs::read_to_string("/proc/sys/net/ipv4/ip_default_ttl").unwrap();
     let host = read();
-    let (namespace, _removed) = fresh("lab-tnet26-a");
+    let (namespace, _removed) = fresh();
     namespace.run(|| sysctl::set("net/ipv4/ip_default_ttl", "77").unwrap()).unwrap();
     assert_eq!(namespace.run(read).unwrap().trim(), "77");
     assert_eq!(read(), host);
@@ -115,7 +124,7 @@ fn settings_are_those_of_the_namespace_and_not_the_hosts() {
 
 #[tokio::test]
 async fn rulesets_are_applied_in_the_namespace() {
-    let (namespace, _removed) = fresh("lab-tnet27-a");
+    let (namespace, _removed) = fresh();
     let nft = "table ip labctl_test {\n chain a {\n }\n}\n";
     ruleset::apply(&namespace, Program::Nft, nft).await.unwrap();
     let iptables = "*filter\n-A FORWARD -p udp -j DROP\nCOMMIT\n";
@@ -128,7 +137,7 @@ async fn rulesets_are_applied_in_the_namespace() {
 
 #[tokio::test]
 async fn a_ruleset_that_is_refused_says_which_line_and_why() {
-    let (namespace, _removed) = fresh("lab-tnet28-a");
+    let (namespace, _removed) = fresh();
     let nft = "table ip a {\n chain b {\n  tcp dport ssssh accept\n }\n}\n";
     let error = ruleset::apply(&namespace, Program::Nft, nft).await.unwrap_err();
     let NetError::Ruleset { line: 3, text, message, .. } = &error else { panic!("{error:?}") };
@@ -150,18 +159,16 @@ fn text_of(namespace: &NetNs) -> String {
 
 #[tokio::test]
 async fn a_gateway_whose_rules_are_refused_is_not_left_behind() {
-    let mut plan = gateway("tnet29", "home", "198.18.1.1".parse().unwrap());
-    NetNs::delete(&plan.namespace).unwrap();
+    let mut plan = gateway(&names::own("tnet"), "home", "198.18.1.1".parse().unwrap());
     plan.nft = "nonsense".to_owned();
     let error = Gateway::build(&plan).await.unwrap_err().to_string();
-    assert!(error.contains("lab-tnet29-home") && error.contains("`nonsense`"), "{error}");
+    assert!(error.contains(&plan.namespace) && error.contains("`nonsense`"), "{error}");
     assert!(!NetNs::list().unwrap().contains(&plan.namespace));
 }
 
 #[tokio::test]
 async fn a_gateway_has_a_bridge_that_forwards_at_once_and_no_ip_version_6() {
-    let plan = gateway("tnet30", "home", "198.18.1.1".parse().unwrap());
-    NetNs::delete(&plan.namespace).unwrap();
+    let plan = gateway(&names::own("tnet"), "home", "198.18.1.1".parse().unwrap());
     let _removed = Namespaces(vec![plan.namespace.clone()]);
     let gateway = Gateway::build(&plan).await.unwrap();
     let link = text(gateway.namespace(), "ip", &["-d", "-o", "link", "show", "lan"]);
@@ -172,14 +179,18 @@ async fn a_gateway_has_a_bridge_that_forwards_at_once_and_no_ip_version_6() {
     assert!(addresses.contains("192.168.1.1/24") && !addresses.contains("inet6"), "{addresses}");
 }
 
+/// One packet, and one ARP request for it: if either is lost no answer comes, however long one waits.
+fn reaches_the_gateway_at_once(namespace: &NetNs) {
+    namespace.run(|| sysctl::set("net/ipv4/neigh/eth0/mcast_solicit", "1").unwrap()).unwrap();
+    text(namespace, "ping", &["-n", "-c", "1", "-W", "60", "192.168.1.1"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_packet_of_a_node_passes() {
-    let plan = gateway("tnet31", "home", "198.18.1.1".parse().unwrap());
-    let names: Vec<_> = (0..8).map(|number| format!("lab-tnet31-n{number}")).collect();
-    let removed = Namespaces(names.iter().cloned().chain([plan.namespace.clone()]).collect());
-    for left in &removed.0 {
-        NetNs::delete(left).unwrap();
-    }
+    let lab = names::own("tnet");
+    let plan = gateway(&lab, "home", "198.18.1.1".parse().unwrap());
+    let names: Vec<_> = (0..8).map(|number| format!("lab-{lab}-n{number}")).collect();
+    let _removed = Namespaces(names.iter().cloned().chain([plan.namespace.clone()]).collect());
     let gateway = Gateway::build(&plan).await.unwrap();
     let all = names.iter().zip(2..).map(|(name, last)| {
         let uplink = Uplink::Lan(&gateway);
@@ -193,9 +204,33 @@ async fn the_first_packet_of_a_node_passes() {
                 next_hop: Ipv4Addr::new(192, 168, 1, 1),
             };
             node::attach(network, &namespace, uplink).await.unwrap();
-            // One packet, and no time for a second ARP request (after 1 s).
-            text(&namespace, "ping", &["-n", "-c", "1", "-W", "0.9", "192.168.1.1"]);
+            reaches_the_gateway_at_once(&namespace);
         }
     });
     futures_util::future::join_all(all).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_only_node_of_a_site_hangs_off_its_gateway_without_a_bridge_also_when_it_comes_back() {
+    let lab = names::own("tnet");
+    let mut plan = gateway(&lab, "home", "198.18.1.1".parse().unwrap());
+    plan.lan = Lan::Link;
+    let name = &*format!("lab-{lab}-alice");
+    let _removed = Namespaces(vec![plan.namespace.clone(), name.to_owned()]);
+    let gateway = Gateway::build(&plan).await.unwrap();
+    let network = NodeNetwork {
+        name: "alice",
+        namespace: name,
+        addresses: &["192.168.1.2".parse().unwrap()],
+        prefix: 24,
+        next_hop: "192.168.1.1".parse().unwrap(),
+    };
+    for _ in 0..2 {
+        let alice = node::build(network, Uplink::Lan(&gateway)).await.unwrap();
+        reaches_the_gateway_at_once(&alice);
+        let links = text(gateway.namespace(), "ip", &["-d", "-o", "link", "show"]);
+        assert!(links.contains("lan@") && !links.contains("bridge"), "{links}");
+        // Without a wait: the old link may still be there when the new one is made.
+        NetNs::delete(name).unwrap();
+    }
 }

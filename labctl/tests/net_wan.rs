@@ -2,6 +2,7 @@
 //! gets out, and nothing passes without the engine.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod lab_common;
 mod net_common;
 
 use std::fs;
@@ -14,10 +15,12 @@ use std::thread;
 use std::time::Duration;
 
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
+use lab_common::names;
+use labctl::keeper;
+use labctl::link::{Setting, Ways};
 use labctl::names::LabName;
 use labctl::net::node::{self, NodeNetwork};
-use labctl::net::wan::engine::Report;
-use labctl::net::wan::{self, Core};
+use labctl::net::wan::{Core, Report};
 use labctl::net::{Gateway, NetNs, Uplink};
 use labctl::plan::{GatewayPlan, Plan, WanPlan};
 use net_common::{CORE, Namespaces, attachment, gateway, run, text, wan};
@@ -40,11 +43,9 @@ struct Lab {
 }
 
 impl Lab {
-    async fn up(name: &str, change: impl FnOnce(&mut WanPlan)) -> Self {
+    async fn up(change: impl FnOnce(&mut WanPlan)) -> Self {
+        let name = &*names::own("tnet");
         let names = ["wan", "server", "home", "alice"].map(|node| format!("lab-{name}-{node}"));
-        for left in &names {
-            NetNs::delete(left).unwrap();
-        }
         let namespaces = Namespaces(names.to_vec());
         let lab: LabName = name.parse().unwrap();
         let mut wan = wan(
@@ -94,6 +95,7 @@ impl Lab {
             wan,
             gateways: vec![home],
             nodes: vec![],
+            schedule: vec![],
             overlay: None,
         };
         fs::write(self.plan(), serde_json::to_vec(&plan).unwrap()).unwrap();
@@ -107,15 +109,15 @@ impl Lab {
         self.directory.path().join("engine.log")
     }
 
-    async fn start_engine(&self) -> wan::RunningEngine {
+    async fn start_engine(&self) -> keeper::RunningKeeper {
         let program = Path::new(env!("CARGO_BIN_EXE_labctl"));
-        wan::spawn_engine(program, &self.name, &self.plan(), &self.log()).await.unwrap()
+        keeper::spawn(program, &self.name, &self.plan(), &self.log()).await.unwrap()
     }
 }
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        for engine in wan::find_engine(&self.name) {
+        for engine in keeper::find(&self.name) {
             let pid = nix::unistd::Pid::from_raw(engine.pid);
             let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
         }
@@ -132,15 +134,21 @@ fn ping(from: &NetNs, to: Ipv4Addr, count: u32) -> Vec<f64> {
         .collect()
 }
 
+/// Whether an answer comes, which a busy machine may take long for.
 fn is_reachable(from: &NetNs, to: &str) -> bool {
-    run(from, "ping", &["-n", "-c", "1", "-W", "1", to]).status.success()
+    run(from, "ping", &["-n", "-c", "1", "-W", "60", to]).status.success()
+}
+
+/// Whether nothing comes for longer than a packet travels: where an answer would be wrong.
+fn is_out_of_reach(from: &NetNs, to: &str) -> bool {
+    !run(from, "ping", &["-n", "-c", "1", "-W", "1", to]).status.success()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn packets_take_the_time_that_the_plan_says() {
-    let lab = Lab::up("tnet1", |wan| {
-        wan.attachments[1].access_delay = Duration::from_millis(5);
-        wan.attachments[0].access_delay = Duration::from_millis(10);
+    let lab = Lab::up(|wan| {
+        wan.attachments[1].access.set(Ways::Both, Setting::Delay(Duration::from_millis(5)));
+        wan.attachments[0].access.set(Ways::Both, Setting::Delay(Duration::from_millis(10)));
     })
     .await;
     lab.start_engine().await;
@@ -151,10 +159,10 @@ async fn packets_take_the_time_that_the_plan_says() {
     assert!(least >= 70.0, "{times:?}");
     // A machine under load adds to some packets, but hardly to all of 20.
     assert!(least < 85.0, "{times:?}");
-    assert_eq!(wan::stop_engine(&lab.name).await.unwrap(), 1);
+    assert_eq!(keeper::stop(&lab.name).await.unwrap(), 1);
     let log = fs::read_to_string(lab.log()).unwrap();
     let report: Report = serde_json::from_str(log.lines().last().unwrap()).unwrap();
-    let home = report.attachments[&"home".parse().unwrap()];
+    let home = report.link("home").unwrap().counters;
     // 20 bytes of IP, 8 of ICMP and 56 of payload.
     assert_eq!((home.sent.packets, home.sent.bytes), (20, 20 * 84), "{log}");
     assert_eq!((home.received, report.strays), (home.sent, 0), "{log}");
@@ -162,31 +170,31 @@ async fn packets_take_the_time_that_the_plan_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_passes_without_the_engine() {
-    let lab = Lab::up("tnet2", |_| {}).await;
-    assert!(!is_reachable(&lab.alice, "198.18.1.1"), "no engine has been started yet");
+    let lab = Lab::up(|_| {}).await;
+    assert!(is_out_of_reach(&lab.alice, "198.18.1.1"), "no engine has been started yet");
     assert!(is_reachable(&lab.server, "198.18.0.1"), "the link to the core itself is up");
 
     let engine = lab.start_engine().await;
-    assert_eq!(wan::find_engine(&lab.name), std::slice::from_ref(&engine));
+    assert_eq!(keeper::find(&lab.name), std::slice::from_ref(&engine));
     assert!(is_reachable(&lab.alice, "198.18.1.1"));
 
     let pid = nix::unistd::Pid::from_raw(engine.pid);
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
     // Also waits for its end.
-    wan::stop_engine(&lab.name).await.unwrap();
-    assert!(!is_reachable(&lab.alice, "198.18.1.1"), "the engine is dead");
+    keeper::stop(&lab.name).await.unwrap();
+    assert!(is_out_of_reach(&lab.alice, "198.18.1.1"), "the engine is dead");
 
     lab.start_engine().await;
     assert!(is_reachable(&lab.alice, "198.18.1.1"), "another engine takes over");
-    assert_eq!(wan::stop_engine(&lab.name).await.unwrap(), 1);
-    assert_eq!(wan::find_engine(&lab.name), []);
-    assert_eq!(wan::stop_engine(&lab.name).await.unwrap(), 0);
+    assert_eq!(keeper::stop(&lab.name).await.unwrap(), 1);
+    assert_eq!(keeper::find(&lab.name), []);
+    assert_eq!(keeper::stop(&lab.name).await.unwrap(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_lab_is_sealed() {
     let before = text_here("ip", &["-o", "link"]);
-    let lab = Lab::up("tnet3", |_| {}).await;
+    let lab = Lab::up(|_| {}).await;
     lab.start_engine().await;
     assert!(is_reachable(&lab.alice, "198.18.1.1"), "the lab works, or what follows proves nothing");
 
@@ -199,7 +207,7 @@ async fn the_lab_is_sealed() {
         .collect();
     for outside in host.iter().copied().chain(["192.0.2.1", "8.8.8.8", "198.18.200.200"]) {
         for inside in [&lab.alice, &lab.server] {
-            assert!(!is_reachable(inside, outside), "{outside} from {}", inside.name());
+            assert!(is_out_of_reach(inside, outside), "{outside} from {}", inside.name());
         }
     }
     // The host has no way in, and no interface or route of the lab.
@@ -210,13 +218,13 @@ async fn the_lab_is_sealed() {
         let of_lab = |links: &str| links.lines().filter(|line| line.contains(&format!(" {name}@"))).count();
         assert_eq!(of_lab(&after), of_lab(&before), "{after}");
     }
-    wan::stop_engine(&lab.name).await.unwrap();
+    keeper::stop(&lab.name).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn links_carry_whole_packets_with_checksums_and_nothing_but_ip_version_4() {
     const LENGTH: usize = 2_000_000;
-    let lab = Lab::up("tnet4", |_| {}).await;
+    let lab = Lab::up(|_| {}).await;
     lab.start_engine().await;
     let capture = Capture::start(&lab.server);
     let listener = lab.server.run(|| TcpListener::bind((SERVER, 7000)).unwrap()).unwrap();
@@ -243,21 +251,18 @@ async fn links_carry_whole_packets_with_checksums_and_nothing_but_ip_version_4()
         }
     }
     assert!(payload >= LENGTH, "{payload} bytes captured");
-    wan::stop_engine(&lab.name).await.unwrap();
+    keeper::stop(&lab.name).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_can_be_behind_another() {
-    let lab = Lab::up("tnet8", |_| {}).await;
+    let lab = Lab::up(|_| {}).await;
     lab.start_engine().await;
     let plan: Plan = serde_json::from_slice(&fs::read(lab.plan()).unwrap()).unwrap();
-    let carrier = Gateway::open(&plan.gateways[0]).await.unwrap();
-    let names = ["inner", "bob"].map(|node| format!("lab-tnet8-{node}"));
+    let carrier = Gateway::open(&plan.gateways[0]).unwrap();
+    let names = ["inner", "bob"].map(|node| format!("lab-{}-{node}", lab.name));
     let _removed = Namespaces(names.to_vec());
-    for left in &names {
-        NetNs::delete(left).unwrap();
-    }
-    let mut inner = gateway("tnet8", "inner", "192.168.1.3".parse().unwrap());
+    let mut inner = gateway(lab.name.as_str(), "inner", "192.168.1.3".parse().unwrap());
     (inner.outside_prefix, inner.next_hop) = (24, "192.168.1.1".parse().unwrap());
     inner.inside = "192.168.7.1".parse().unwrap();
     let gateway = Gateway::build(&inner).await.unwrap();
@@ -273,8 +278,8 @@ async fn a_gateway_can_be_behind_another() {
     node::attach(network, &bob, Uplink::Lan(&gateway)).await.unwrap();
     assert!(is_reachable(&bob, "198.18.1.1"), "through two gateways");
     assert!(is_reachable(&bob, "192.168.1.2"), "alice is in the carrier's network");
-    assert!(!is_reachable(&lab.alice, "192.168.7.2"), "which has no way back to bob");
-    wan::stop_engine(&lab.name).await.unwrap();
+    assert!(is_out_of_reach(&lab.alice, "192.168.7.2"), "which has no way back to bob");
+    keeper::stop(&lab.name).await.unwrap();
 }
 
 /// Frames on a node's `eth0`, those sent and those received.
@@ -320,9 +325,9 @@ impl Capture {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_access_link_has_its_rate() {
-    let lab = Lab::up("tnet5", |wan| {
+    let lab = Lab::up(|wan| {
         wan.delay = vec![vec![Duration::from_millis(1)]];
-        wan.attachments[1].up = Some(1_000_000);
+        wan.attachments[1].access.up.rate = Some(1_000_000);
     })
     .await;
     lab.start_engine().await;
@@ -334,14 +339,14 @@ async fn an_access_link_has_its_rate() {
         .collect();
     let least = times.iter().copied().fold(f64::INFINITY, f64::min);
     assert!((10.2..25.0).contains(&least), "2 ms of delay and 8.2 ms on the wire: {times:?}");
-    wan::stop_engine(&lab.name).await.unwrap();
+    keeper::stop(&lab.name).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_that_is_started_again_gets_its_link_again() {
-    let lab = Lab::up("tnet6", |_| {}).await;
+    let lab = Lab::up(|_| {}).await;
     lab.start_engine().await;
-    let namespace = "lab-tnet6-server";
+    let namespace = &format!("lab-{}-server", lab.name);
     let plan: Plan = serde_json::from_slice(&fs::read(lab.plan()).unwrap()).unwrap();
     let network = NodeNetwork { name: "server", namespace, addresses: &[SERVER], prefix: 32, next_hop: CORE };
     // The old namespace is still held open here, and its link with it.
@@ -351,19 +356,19 @@ async fn a_container_that_is_started_again_gets_its_link_again() {
     node::attach(network, &again, Uplink::Wan { core: &core, plan: &plan.wan }).await.unwrap();
     assert!(is_reachable(&lab.alice, "198.18.1.1"));
     assert!(is_reachable(&again, "198.18.1.2"));
-    wan::stop_engine(&lab.name).await.unwrap();
+    keeper::stop(&lab.name).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_cannot_start_says_why() {
-    let lab: LabName = "tnet7".parse().unwrap();
+    let lab: LabName = names::own("tnet").parse().unwrap();
     let directory = tempfile::tempdir().unwrap();
     let program = Path::new(env!("CARGO_BIN_EXE_labctl"));
     let (plan, log) = (directory.path().join("plan.json"), directory.path().join("log"));
     fs::write(&plan, "{}").unwrap();
-    let error = wan::spawn_engine(program, &lab, &plan, &log).await.unwrap_err().to_string();
-    assert!(error.contains("tnet7") && error.contains("is not a plan"), "{error}");
-    assert_eq!(wan::find_engine(&lab), []);
+    let error = keeper::spawn(program, &lab, &plan, &log).await.unwrap_err().to_string();
+    assert!(error.contains(lab.as_str()) && error.contains("is not a plan"), "{error}");
+    assert_eq!(keeper::find(&lab), []);
 }
 
 fn text_here(program: &str, arguments: &[&str]) -> String {

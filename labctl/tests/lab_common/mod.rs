@@ -2,22 +2,26 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of this")]
 
+pub mod names;
+mod runtime;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub use runtime::On;
+
 pub const LABCTL: &str = env!("CARGO_BIN_EXE_labctl");
 
 /// A login server, three super nodes, and two homes that use the same addresses.
-const TOPOLOGY: &str = "\
+pub const TOPOLOGY: &str = "\
 name: NAME
 title: A small lab
 seed: 7
@@ -50,6 +54,10 @@ pub const GATEWAYS: [&str; 2] = ["home-1", "home-2"];
 /// A lab of this test alone; taken down when the test ends, however it ends.
 pub struct TestLab {
     pub name: String,
+    pub on: On,
+    /// What `--runtime` says, if anything.
+    pub choice: Option<On>,
+    pub environment: Vec<(&'static str, &'static str)>,
     directory: TempDir,
 }
 
@@ -59,24 +67,43 @@ impl TestLab {
         Self::of("tlab", TOPOLOGY)
     }
 
+    /// The same on this runtime.
+    pub fn on(on: On) -> Self {
+        Self::new().with(on)
+    }
+
     /// The same with another topology, in which `NAME` stands for the lab's name, and another beginning of
     /// the name.
     pub fn of(prefix: &str, topology: &str) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(1);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{prefix}{number}p{}", std::process::id());
+        let name = names::own(prefix);
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("lab.yaml"), topology.replace("NAME", &name)).unwrap();
-        Self { name, directory }
+        let on = On::any();
+        Self { name, on, choice: Some(on), environment: Vec::new(), directory }
+    }
+
+    /// On this runtime.
+    pub fn with(mut self, on: On) -> Self {
+        (self.on, self.choice) = (on, Some(on));
+        self
     }
 
     pub fn topology(&self) -> PathBuf {
         self.directory.path().join("lab.yaml")
     }
 
+    fn up_command(&self) -> Command {
+        let mut command = Command::new(LABCTL);
+        command.arg("up").arg(self.topology()).envs(self.environment.iter().copied());
+        if let Some(choice) = self.choice {
+            command.args(["--runtime", choice.word()]);
+        }
+        command
+    }
+
     /// Brings it up, and expects that to work.
     pub fn up(&self) -> Output {
-        let output = labctl(&["up", self.topology().to_str().unwrap()]);
+        let output = self.up_command().output().unwrap();
         assert!(output.status.success(), "{}", text(&output.stderr));
         output
     }
@@ -106,8 +133,25 @@ impl TestLab {
         self.namespaces().into_iter().filter_map(number).collect()
     }
 
-    /// The identifiers of its containers.
+    /// The names or identifiers of its containers.
     pub fn containers(&self) -> Vec<String> {
+        match self.on {
+            On::Docker => self.docker_containers(),
+            On::Embedded => self.embedded_containers(),
+        }
+    }
+
+    /// Those that its keeper knows.
+    fn embedded_containers(&self) -> Vec<String> {
+        let output = self.labctl("ps", &["--json"]);
+        let listing: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let members = listing["labs"][0]["members"].as_array().cloned().unwrap_or_default();
+        let there =
+            members.iter().filter(|member| member["container"].is_string() && member["state"] != "missing");
+        there.map(|member| member["container"].to_string()).collect()
+    }
+
+    fn docker_containers(&self) -> Vec<String> {
         let filter = format!("label=labctl.lab={}", self.name);
         let listed = run("docker", &["ps", "--all", "--quiet", "--filter", &filter]);
         text(&listed.stdout).lines().map(str::to_owned).collect()
@@ -116,9 +160,11 @@ impl TestLab {
     /// Expects that nothing of it is on this machine. `numbers` are its namespaces of before.
     pub fn assert_nothing_left(&self, numbers: &BTreeSet<u64>) {
         assert_eq!(self.containers(), Vec::<String>::new(), "containers are left");
-        let names =
-            run("docker", &["ps", "--all", "--quiet", "--filter", &format!("name=lab-{}-", self.name)]);
-        assert_eq!(text(&names.stdout), "", "containers without a label are left");
+        if self.on == On::Docker {
+            let filter = format!("name=lab-{}-", self.name);
+            let names = run("docker", &["ps", "--all", "--quiet", "--filter", &filter]);
+            assert_eq!(text(&names.stdout), "", "containers without a label are left");
+        }
         assert_eq!(self.namespaces(), Vec::<String>::new(), "namespaces are left");
         for path in [format!("/run/labctl/{}", self.name), format!("/run/labctl/.locks/{}", self.name)] {
             assert!(!Path::new(&path).exists(), "{path} is left");
@@ -132,6 +178,30 @@ impl TestLab {
         wait_until(|| left().is_empty(), || format!("processes are left: {:?}", left()));
     }
 
+    /// Kills all processes in the network namespace of a node: its container dies.
+    pub fn kill_node(&self, node: &str) {
+        let number = fs::metadata(format!("/run/netns/lab-{}-{node}", self.name)).unwrap().ino();
+        for process in self.processes(&BTreeSet::from([number])) {
+            let pid = process.trim_start_matches("/proc/").split(':').next().unwrap().parse().unwrap();
+            // Only those inside: the keeper is about this lab, too.
+            let inside = fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|data| data.ino() == number);
+            if inside {
+                let _ = nix::sys::signal::kill(
+                    nix::unistd::Pid::from_raw(pid),
+                    nix::sys::signal::Signal::SIGKILL,
+                );
+            }
+        }
+    }
+
+    /// The process number of its keeper.
+    pub fn keeper(&self) -> i32 {
+        let name = self.name.parse().unwrap();
+        let keepers = labctl::keeper::find(&name);
+        assert_eq!(keepers.len(), 1, "{keepers:?}");
+        keepers[0].pid
+    }
+
     /// Processes that are about this lab, or in a namespace of it.
     fn processes(&self, numbers: &BTreeSet<u64>) -> Vec<String> {
         let mut found = Vec::new();
@@ -140,7 +210,7 @@ impl TestLab {
             let line = String::from_utf8_lossy(&line).replace('\0', " ");
             let number = fs::metadata(entry.path().join("ns/net")).map(|data| data.ino());
             let inside = number.is_ok_and(|number| numbers.contains(&number));
-            if inside || line.contains(&format!("engine --lab {} ", self.name)) {
+            if inside || line.contains(&format!("keeper --lab {} ", self.name)) {
                 found.push(format!("{}: {line}", entry.path().display()));
             }
         }
@@ -162,15 +232,24 @@ pub fn run(program: &str, arguments: &[&str]) -> Output {
     Command::new(program).args(arguments).output().unwrap()
 }
 
+/// True if the program is there and ends well.
+pub fn run_quietly(program: &str, arguments: &[&str]) -> bool {
+    Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
+}
+
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Waits for something that is bound to come. The limit is for a machine under load.
+/// How long something that is bound to come may take before the test has failed: minutes, for a machine may be busy
+/// with ten other things.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Waits for something that is bound to come.
 pub fn wait_until(done: impl Fn() -> bool, complaint: impl Fn() -> String) {
     let begin = Instant::now();
     while !done() {
-        assert!(begin.elapsed() < Duration::from_secs(30), "{}", complaint());
+        assert!(begin.elapsed() < PATIENCE, "{}", complaint());
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -178,12 +257,7 @@ pub fn wait_until(done: impl Fn() -> bool, complaint: impl Fn() -> String) {
 /// Starts `labctl up` and stops reading its progress at the first line for which `enough` holds. False if
 /// it came to its end without.
 pub fn up_until(lab: &TestLab, enough: impl Fn(usize, &str) -> bool) -> (Child, bool) {
-    let mut child = Command::new(LABCTL)
-        .args(["up", lab.topology().to_str().unwrap()])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = lab.up_command().stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut number = 0;
     while let Some(Ok(line)) = lines.next() {

@@ -5,8 +5,9 @@ use std::net::Ipv4Addr;
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use labctl::link::AccessLink;
 use labctl::net::NetNs;
-use labctl::plan::{Attachment, GatewayPlan, WanPlan};
+use labctl::plan::{Attachment, EngineKind, GatewayPlan, Lan, WanPlan};
 
 /// The core's address in every plan here.
 pub const CORE: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
@@ -29,12 +30,9 @@ pub fn attachment(lab: &str, name: &str, interface: &str, address: Ipv4Addr) -> 
         namespace: format!("lab-{lab}-{name}"),
         interface: interface.to_owned(),
         region: 0,
+        place: None,
         addresses: vec![address],
-        down: None,
-        up: None,
-        access_delay: Duration::ZERO,
-        access_jitter: Duration::ZERO,
-        loss: 0.0,
+        access: AccessLink::UNLIMITED,
     }
 }
 
@@ -47,8 +45,10 @@ pub fn wan(lab: &str, delay: Duration, attachments: Vec<Attachment>) -> WanPlan 
         prefix: 15,
         seed: 1,
         regions: vec!["here".to_owned()],
+        places: vec![],
         delay: vec![vec![delay]],
         jitter: 0.0,
+        engine: EngineKind::User,
         attachments,
     }
 }
@@ -64,6 +64,7 @@ pub fn gateway(lab: &str, name: &str, outside: Ipv4Addr) -> GatewayPlan {
         next_hop: CORE,
         inside: Ipv4Addr::new(192, 168, 1, 1),
         inside_prefix: 24,
+        lan: Lan::Bridge,
         nat: "masquerade".to_owned(),
         firewall: "open".to_owned(),
         sysctls: std::collections::BTreeMap::from([("net/ipv4/ip_forward".to_owned(), "1".to_owned())]),
@@ -71,6 +72,7 @@ pub fn gateway(lab: &str, name: &str, outside: Ipv4Addr) -> GatewayPlan {
               oifname \"wan\" masquerade\n }\n}\n"
             .to_owned(),
         iptables: String::new(),
+        fast_path: None,
     }
 }
 
