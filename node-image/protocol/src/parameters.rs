@@ -248,8 +248,10 @@ parameters! {
     server_idle_timeout: Milliseconds in Ms, 1..=3_600_000;
     /// Users that a super node or login server holds records of.
     server_records: Count in Records, 1..=1_000_000;
-    /// Time between two gossip messages of a super node.
+    /// Time between two gossip messages of a super node that has just seen another one come or go.
     gossip_interval: Milliseconds in Ms, 1..=3_600_000;
+    /// The same after a time in which nobody came or went.
+    gossip_longest_interval: Milliseconds in Ms, 1..=3_600_000;
     /// Super nodes that one gossip message tells of.
     gossip_members: Count in Nodes, 1..=64;
     /// Super nodes that a super node knows at the most.

@@ -235,6 +235,7 @@ pub fn parameters() -> Parameters {
         server_connections: Count(1_000),
         server_records: Count(1_000),
         gossip_interval: Milliseconds(100),
+        gossip_longest_interval: Milliseconds(200),
         gossip_members: Count(8),
         directory_members: Count(100),
         directory_replicas: Count(1),

@@ -2,14 +2,14 @@
 //! Motivala, 2002).
 //!
 //! 1. Each `gossip_interval` a super node asks another one, chosen at random, and tells it of up to
-//!    `gossip_members` others; the answer does the same. What changed last is told first.
+//!    `gossip_members` others; the answer does the same. What changed last is told first. While there is no news to
+//!    tell, each interval is twice the one before, up to `gossip_longest_interval`.
 //! 2. Who does not answer in `directory_tries`, `directory_retransmit_interval` apart, is taken for dead, and
 //!    that is told on.
 //! 3. Who hears of its own death raises its incarnation and says so at once: of two words on one super node the
 //!    one with the higher incarnation counts, and of these the one that says dead.
 //! 4. An address that is new is asked itself before it is believed.
-//! 5. One question in eight goes to a dead one, so that two halves of a network find each other again.
-//!
+//! 5. Once in eight times `gossip_interval` a dead one is asked, so that two halves of a network find each other again.
 //! 6. Who **leaves** tells of its own death itself, and takes part no more: nobody has to find out by rule 2.
 //!
 //! The view holds `directory_members` at the most; a dead one makes room for one that answers.
@@ -34,8 +34,8 @@ const MOST_QUESTIONS: usize = 64;
 const TELLINGS: u32 = 12;
 /// How many are told by a super node that leaves; the others hear of it from these.
 const TOLD_OF_LEAVING: usize = 64;
-/// One question in so many goes to a dead super node.
-const DEAD_ROUNDS: u32 = 8;
+/// A dead super node is asked once in so many times the shortest interval.
+const DEAD_INTERVALS: u32 = 8;
 
 #[derive(Debug)]
 struct Known {
@@ -61,12 +61,16 @@ pub(super) struct Membership {
     known: BTreeMap<SocketAddrV4, Known>,
     questions: Vec<Question>,
     next_round: Option<Time>,
-    rounds: u32,
+    /// The interval that the last round began, between `interval` and `longest_interval`.
+    pace: Duration,
+    /// Intervals that have begun since a dead one was to be asked.
+    without_dead: Duration,
     left: bool,
     /// Who came to life or died since this was last taken.
     changes: Vec<(SocketAddrV4, Life)>,
     outputs: Vec<(SocketAddrV4, Datagram)>,
     interval: Duration,
+    longest_interval: Duration,
     patience: Duration,
     tries: usize,
     told_at_once: usize,
@@ -81,6 +85,7 @@ impl Membership {
         parameters: &Parameters,
     ) -> Self {
         let limit = parameters.directory_members.get();
+        let interval = parameters.gossip_interval.duration();
         let known = |address| (address, Known { incarnation: 0, life: Life::Alive, told: TELLINGS });
         Self {
             own,
@@ -88,11 +93,13 @@ impl Membership {
             known: peers.into_iter().filter(|peer| *peer != own).take(limit).map(known).collect(),
             questions: Vec::new(),
             next_round: None,
-            rounds: 0,
+            pace: interval,
+            without_dead: Duration::ZERO,
             left: false,
             changes: Vec::new(),
             outputs: Vec::new(),
-            interval: parameters.gossip_interval.duration(),
+            interval,
+            longest_interval: parameters.gossip_longest_interval.duration().max(interval),
             patience: parameters.directory_retransmit_interval.duration(),
             tries: parameters.directory_tries.get(),
             told_at_once: parameters.gossip_members.get(),
@@ -162,13 +169,31 @@ impl Membership {
             now + interval.mul_f64(f64::from(random.next_u32()) / f64::from(u32::MAX))
         });
         if now >= at {
-            self.next_round = Some(now + self.interval);
-            self.rounds = self.rounds.wrapping_add(1);
-            let wanted = if self.rounds.is_multiple_of(DEAD_ROUNDS) { Life::Dead } else { Life::Alive };
+            self.pace =
+                if self.has_news() { self.interval } else { (self.pace * 2).min(self.longest_interval) };
+            self.next_round = Some(now + self.pace);
+            self.without_dead += self.pace;
+            let wanted = if self.without_dead >= self.interval * DEAD_INTERVALS {
+                self.without_dead = Duration::ZERO;
+                Life::Dead
+            } else {
+                Life::Alive
+            };
             if let Some(to) = self.one_of(wanted, random) {
                 self.ask(now, to, random);
             }
         }
+    }
+
+    /// True if a change was not told [`TELLINGS`] times yet.
+    fn has_news(&self) -> bool {
+        self.known.values().any(|known| known.told < TELLINGS)
+    }
+
+    /// Somebody came to life or died: that is told at the shortest interval from now on.
+    fn change(&mut self, now: Time, node: SocketAddrV4, life: Life) {
+        self.changes.push((node, life));
+        self.next_round = self.next_round.map(|at| at.min(now + self.interval));
     }
 
     fn one_of(&self, wanted: Life, random: &mut ChaCha20Rng) -> Option<SocketAddrV4> {
@@ -215,7 +240,7 @@ impl Membership {
                 && known.life == Life::Alive
             {
                 (known.life, known.told) = (Life::Dead, 0);
-                self.changes.push((node, Life::Dead));
+                self.change(now, node, Life::Dead);
             }
         }
     }
@@ -256,20 +281,20 @@ impl Membership {
         let Some(place) = place else { return };
         self.questions.swap_remove(place);
         if !self.known.contains_key(&from) {
-            self.enter(from, incarnation);
+            self.enter(now, from, incarnation);
         }
         self.hear(now, from, incarnation, members, random);
     }
 
     /// A new one answered.
-    fn enter(&mut self, node: SocketAddrV4, incarnation: u32) {
+    fn enter(&mut self, now: Time, node: SocketAddrV4, incarnation: u32) {
         if self.known.len() >= self.limit {
             let dead = self.known.iter().find(|(_, known)| known.life == Life::Dead).map(|(&node, _)| node);
             let Some(dead) = dead else { return };
             self.known.remove(&dead);
         }
         self.known.insert(node, Known { incarnation, life: Life::Alive, told: 0 });
-        self.changes.push((node, Life::Alive));
+        self.change(now, node, Life::Alive);
     }
 
     /// Takes what `from` says of itself and of others. Only who is known is believed of others.
@@ -302,10 +327,11 @@ impl Membership {
     fn learn(&mut self, now: Time, member: Member, random: &mut ChaCha20Rng) {
         match self.known.get_mut(&member.address) {
             Some(known) if (member.incarnation, member.life) > (known.incarnation, known.life) => {
-                if member.life != known.life {
-                    self.changes.push((member.address, member.life));
-                }
+                let changed = member.life != known.life;
                 *known = Known { incarnation: member.incarnation, life: member.life, told: 0 };
+                if changed {
+                    self.change(now, member.address, member.life);
+                }
             }
             None if member.life == Life::Alive => self.ask(now, member.address, random),
             _ => {}

@@ -1,6 +1,7 @@
 //! The directory's parts, each by its rules.
 
 use std::net::Ipv4Addr;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use super::membership::Membership;
@@ -209,6 +210,59 @@ fn who_does_not_answer_is_dead_and_who_is_told_dead_too() {
     assert!(view.is_dead(node(2)), "the same incarnation does not bring it back");
     view.asked(at(0), node(1), 9, 0, &[alive(2, 1)], &mut random);
     assert!(view.is_alive(node(2)), "a higher one does");
+}
+
+/// Seconds of a time in which `view` asks somebody; all answer at once.
+fn rounds(view: &mut Membership, random: &mut ChaCha20Rng, seconds: Range<u64>) -> Vec<u64> {
+    let mut rounds = Vec::new();
+    for second in seconds {
+        view.advance(at(second), random);
+        for (to, message) in view.take_outputs() {
+            if let Datagram::Gossip { transaction, .. } = message {
+                rounds.push(second);
+                view.answered(at(second), to, transaction, 0, &[], random);
+            }
+        }
+    }
+    rounds
+}
+
+#[test]
+fn gossip_gets_rarer_while_there_is_no_news_to_tell() {
+    let (mut view, mut random) = view(3);
+    let gaps: Vec<_> =
+        rounds(&mut view, &mut random, 0..200).windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert_eq!(gaps[..4], [10; 4]);
+    view.asked(at(200), node(1), 9, 0, &[dead(2, 0)], &mut random);
+    view.take_outputs();
+    let soon = rounds(&mut view, &mut random, 200..400);
+    assert!(soon[0] <= 205, "{soon:?}");
+    // It was told once in the answer; eleven times more.
+    let gaps: Vec<_> = soon.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert_eq!(gaps[..10], [5; 10], "{soon:?}");
+    assert_eq!(gaps[11..14], [10; 3], "{soon:?}");
+}
+
+#[test]
+fn a_dead_super_node_is_asked_now_and_then_however_quiet_it_is() {
+    let (mut view, mut random) = view(3);
+    view.asked(at(0), node(1), 9, 0, &[dead(2, 0)], &mut random);
+    view.take_outputs();
+    let mut asked = Vec::new();
+    for second in 0..400 {
+        view.advance(at(second), &mut random);
+        for (to, message) in view.take_outputs() {
+            let Datagram::Gossip { transaction, .. } = message else { continue };
+            if to == node(2) {
+                asked.push(second);
+            } else {
+                view.answered(at(second), to, transaction, 0, &[], &mut random);
+            }
+        }
+    }
+    // A question that is not answered is sent four times.
+    let questions = asked.chunk_by(|one, next| next - one <= 1).count();
+    assert!((8..=10).contains(&questions), "once in 40 s: {asked:?}");
 }
 
 #[test]
