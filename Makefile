@@ -48,8 +48,7 @@ unit: setup-test ## Tests that need neither root nor an engine.
 
 integration: setup-test ## Tests that build real labs; they need root. Those of Docker Engine run where it is.
 	cargo build --locked --bin labctl --bin overlay-node
-	@[ -z "$$CI" ] || scripts/as-root scripts/remove-left-over $(TARGET)/$(TRIPLE)/debug/labctl
-	@scripts/as-root $$(command -v cargo) test --workspace --locked --no-fail-fast --test '*'
+	@scripts/as-root scripts/integration $(TARGET)/$(TRIPLE)/debug/labctl
 
 install: ## Install what `make build` made below PREFIX (/usr/local): programs, manual, completions, profiles, topologies.
 	@scripts/install

@@ -1,44 +1,20 @@
 //! What runs in an overlay node's container.
 
+mod arguments;
+
 use std::ffi::OsString;
-use std::io::{IsTerminal, Write as _, stderr};
-use std::path::{Path, PathBuf};
+use std::io::{IsTerminal, Write as _, stderr, stdout};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
-use overlay_control::DIRECTORY_IN_CONTAINER;
 use overlay_control::restart::RestartPolicy;
 use tracing::level_filters::LevelFilter;
 
-/// Runs an overlay node: a client, super nodes, or a login server.
-///
-/// DIR/config.json says what it is, DIR/control.sock (HTTP and JSON) drives it. It ends at SIGTERM.
-/// The environment variable `OVERLAY_LOG` (off, error, warn, info, debug, trace) says what is logged to
-/// stderr; info if it is not set.
-#[derive(Debug, Parser)]
-#[command(version)]
-struct Arguments {
-    /// The node's directory.
-    #[arg(long, value_name = "DIR", default_value = DIRECTORY_IN_CONTAINER, global = true)]
-    directory: PathBuf,
-    #[command(subcommand)]
-    command: Option<Command>,
-}
+use self::arguments::Command;
 
-#[derive(Debug, clap::Subcommand)]
-enum Command {
-    /// Waits at DIR/gate.sock until the node's network is there, and becomes another program.
-    Run {
-        /// Whether the program is started again when it ends: no, on-failure or always. This process then
-        /// stays, hands signals on, and pauses longer from time to time.
-        #[arg(long, value_name = "POLICY", default_value = "no")]
-        restart: RestartPolicy,
-        /// The program and its arguments, after '--'.
-        #[arg(required = true, last = true, value_name = "PROGRAM")]
-        program: Vec<OsString>,
-    },
-}
+/// What the program ends with if its command line is wrong.
+const USAGE: u8 = 2;
 
 /// The variable that says what is logged to stderr.
 const LOG_VARIABLE: &str = "OVERLAY_LOG";
@@ -51,20 +27,18 @@ fn log_level() -> anyhow::Result<LevelFilter> {
 }
 
 fn main() -> ExitCode {
-    let Arguments { directory, command } = Arguments::parse();
-    if let Some(Command::Run { restart, program }) = command {
-        // Without a log of its own: what is written from here on is the program's.
-        let ended = match restart {
-            RestartPolicy::No => Err(overlay_node::gate::run(&directory, &program)),
-            policy => overlay_node::restarts::run(&directory, policy, &program),
-        };
-        let error = match ended {
-            Ok(code) => return ExitCode::from(code),
-            Err(error) => error,
-        };
-        let _ = writeln!(stderr(), "error: {error}");
-        return ExitCode::from(error.code());
-    }
+    let directory = match arguments::read(std::env::args_os().skip(1)) {
+        Ok(Command::Node(directory)) => directory,
+        Ok(Command::Run { directory, restart, program }) => {
+            return run_program(&directory, restart, &program);
+        }
+        Ok(Command::Help) => return print(arguments::HELP),
+        Ok(Command::Version) => return print(concat!("overlay-node ", env!("CARGO_PKG_VERSION"), "\n")),
+        Err(error) => {
+            let _ = writeln!(stderr(), "error: {error}\nmend: see 'overlay-node --help'");
+            return ExitCode::from(USAGE);
+        }
+    };
     let level = log_level();
     tracing_subscriber::fmt()
         .with_writer(stderr)
@@ -79,6 +53,27 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Without a log of its own: what is written from here on is the program's.
+fn run_program(directory: &Path, restart: RestartPolicy, program: &[OsString]) -> ExitCode {
+    let ended = match restart {
+        RestartPolicy::No => Err(overlay_node::gate::run(directory, program)),
+        policy => overlay_node::restarts::run(directory, policy, program),
+    };
+    match ended {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            let _ = writeln!(stderr(), "error: {error}");
+            ExitCode::from(error.code())
+        }
+    }
+}
+
+fn print(text: &str) -> ExitCode {
+    // A reader that has gone away wants no more of it.
+    let _ = stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
 }
 
 fn run(directory: &Path) -> anyhow::Result<()> {
