@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::body::Bytes;
+use bytes::Bytes;
 use futures_util::Stream;
 use overlay_control::{EventLine, InstanceStatus, LoginEvent, LoginFailure, LoginRequest};
 use overlay_protocol::{

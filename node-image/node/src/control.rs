@@ -1,5 +1,8 @@
 //! The control socket: HTTP/1.1 and JSON over a Unix socket, for the node's owner alone.
 
+mod http;
+
+use std::convert::Infallible;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -7,28 +10,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{Method, StatusCode, Uri, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
+use hyper::body::Incoming;
+use hyper::{Method, Request, StatusCode, Uri};
 use overlay_control::{
-    AgeRequest, AwaitCallRequest, CallRequest, LoginRequest, Problem, Role, SOCKET_FILE, SearchRequest,
-    Status, UserRecord,
+    AgeRequest, AwaitCallRequest, CallRequest, LoginRequest, Role, SOCKET_FILE, SearchRequest, UserRecord,
 };
 use overlay_protocol::{LoginServerCommand, Password, SuperNode, SuperNodeCommand, UserName};
-use serde::de::DeserializeOwned;
 use tokio::net::UnixListener;
 
+use self::http::{Refusal, Response, json, lines, nothing, parse};
 use crate::client::{CallRefused, ClientNode, LoginRefused, SearchRefused};
 use crate::driver::Stopped;
 use crate::node::{Node, Running};
 use crate::server::Server;
-
-/// The longest body of a call. A login with a full host cache and a thousand buddies has half of it.
-const BODY_LIMIT: usize = 128 * 1024;
 
 /// The control socket could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -62,129 +56,88 @@ pub fn remove(directory: &Path) -> io::Result<()> {
 }
 
 /// Answers calls until the process ends.
-pub async fn serve(listener: UnixListener, node: Arc<Node>) -> io::Result<()> {
-    axum::serve(listener, router(node)).await
+pub async fn serve(listener: UnixListener, node: Arc<Node>) -> Infallible {
+    http::serve(&listener, &node).await
 }
 
-fn router(node: Arc<Node>) -> Router {
-    Router::new()
-        .route("/v1/status", get(status))
-        .route("/v1/login", post(login))
-        .route("/v1/logout", post(logout))
-        .route("/v1/search", post(search))
-        .route("/v1/call", post(call))
-        .route("/v1/await-call", post(await_call))
-        .route("/v1/answer", post(answer))
-        .route("/v1/hang-up", post(hang_up))
-        .route("/v1/users", post(users))
-        .route("/v1/age", post(age))
-        .route("/v1/forget-results", post(forget_results))
-        .fallback(no_such_call)
-        .method_not_allowed_fallback(no_such_call)
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .with_state(node)
+/// Answers one call.
+async fn answer(node: &Node, request: Request<Incoming>) -> Result<Response, Refusal> {
+    let (head, body) = request.into_parts();
+    match (&head.method, head.uri.path()) {
+        (&Method::GET, "/v1/status") => Ok(json(StatusCode::OK, &node.status().await?)),
+        (&Method::POST, "/v1/login") => {
+            let client = client(node)?;
+            let request: LoginRequest = parse(body).await?;
+            Ok(lines(client.login(request).await?))
+        }
+        (&Method::POST, "/v1/logout") => {
+            client(node)?.logout().await;
+            Ok(nothing())
+        }
+        (&Method::POST, "/v1/search") => {
+            let client = client(node)?;
+            let SearchRequest { user } = parse(body).await?;
+            Ok(lines(client.search(named(&user)?).await?))
+        }
+        (&Method::POST, "/v1/call") => {
+            let client = client(node)?;
+            let CallRequest { user, talk_ms, sound } = parse(body).await?;
+            Ok(lines(client.call(named(&user)?, talk_ms, sound).await?))
+        }
+        (&Method::POST, "/v1/await-call") => {
+            let client = client(node)?;
+            let AwaitCallRequest { answer_after_ms, sound } = parse(body).await?;
+            Ok(lines(client.await_call(answer_after_ms, sound).await?))
+        }
+        (&Method::POST, "/v1/answer") => {
+            client(node)?.answer().await?;
+            Ok(nothing())
+        }
+        (&Method::POST, "/v1/hang-up") => {
+            client(node)?.hang_up().await?;
+            Ok(nothing())
+        }
+        (&Method::POST, "/v1/users") => add_user(node, parse(body).await?).await,
+        (&Method::POST, "/v1/age") => {
+            let servers = super_nodes(node)?;
+            age(servers, parse(body).await?).await
+        }
+        (&Method::POST, "/v1/forget-results") => {
+            for server in super_nodes(node)? {
+                server.command(SuperNodeCommand::ForgetResults).await?;
+            }
+            Ok(nothing())
+        }
+        (method, _) => Err(no_such_call(method, &head.uri)),
+    }
 }
 
-async fn status(State(node): State<Arc<Node>>) -> Result<Json<Status>, Refusal> {
-    Ok(Json(node.status().await?))
-}
-
-async fn login(
-    State(node): State<Arc<Node>>,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Response, Refusal> {
-    let client = client(&node)?;
-    let request: LoginRequest = parse(body)?;
-    let lines = client.login(request).await?;
-    let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
-    Ok((kind, Body::from_stream(lines)).into_response())
-}
-
-async fn logout(State(node): State<Arc<Node>>) -> Result<StatusCode, Refusal> {
-    client(&node)?.logout().await;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-async fn search(
-    State(node): State<Arc<Node>>,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Response, Refusal> {
-    let client = client(&node)?;
-    let SearchRequest { user } = parse(body)?;
-    let user = UserName::new(&user).map_err(|fault| Refusal::new(StatusCode::BAD_REQUEST, &fault))?;
-    let lines = client.search(user).await?;
-    let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
-    Ok((kind, Body::from_stream(lines)).into_response())
-}
-
-async fn call(
-    State(node): State<Arc<Node>>,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Response, Refusal> {
-    let client = client(&node)?;
-    let request: CallRequest = parse(body)?;
-    let user = UserName::new(&request.user).map_err(|fault| Refusal::new(StatusCode::BAD_REQUEST, &fault))?;
-    let lines = client.call(user, request.talk_ms, request.sound).await?;
-    let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
-    Ok((kind, Body::from_stream(lines)).into_response())
-}
-
-async fn await_call(
-    State(node): State<Arc<Node>>,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Response, Refusal> {
-    let client = client(&node)?;
-    let request: AwaitCallRequest = parse(body)?;
-    let lines = client.await_call(request.answer_after_ms, request.sound).await?;
-    let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
-    Ok((kind, Body::from_stream(lines)).into_response())
-}
-
-async fn answer(State(node): State<Arc<Node>>) -> Result<StatusCode, Refusal> {
-    client(&node)?.answer().await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-async fn hang_up(State(node): State<Arc<Node>>) -> Result<StatusCode, Refusal> {
-    client(&node)?.hang_up().await?;
-    Ok(StatusCode::NO_CONTENT)
+async fn add_user(node: &Node, UserRecord { user, password }: UserRecord) -> Result<Response, Refusal> {
+    let Running::LoginServer(server) = &node.running else {
+        return Err(wrong_role(node, "a login server"));
+    };
+    let user = named(&user)?;
+    server.command(LoginServerCommand::AddUser { user, password: Password::new(password) }).await?;
+    Ok(nothing())
 }
 
 async fn age(
-    State(node): State<Arc<Node>>,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<StatusCode, Refusal> {
-    let servers = super_nodes(&node)?;
-    let AgeRequest { user, by_s } = parse(body)?;
-    let user = UserName::new(&user).map_err(|fault| Refusal::new(StatusCode::BAD_REQUEST, &fault))?;
+    servers: &[Server<SuperNode>],
+    AgeRequest { user, by_s }: AgeRequest,
+) -> Result<Response, Refusal> {
+    let user = named(&user)?;
     let by = Duration::from_secs(by_s.into());
     for server in servers {
         server.command(SuperNodeCommand::AgeRecord { user: user.clone(), by }).await?;
     }
-    Ok(StatusCode::NO_CONTENT)
+    Ok(nothing())
 }
 
-async fn forget_results(State(node): State<Arc<Node>>) -> Result<StatusCode, Refusal> {
-    for server in super_nodes(&node)? {
-        server.command(SuperNodeCommand::ForgetResults).await?;
-    }
-    Ok(StatusCode::NO_CONTENT)
+fn named(user: &str) -> Result<UserName, Refusal> {
+    UserName::new(user).map_err(|fault| Refusal::new(StatusCode::BAD_REQUEST, &fault))
 }
 
-async fn users(
-    State(node): State<Arc<Node>>,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<StatusCode, Refusal> {
-    let Running::LoginServer(server) = &node.running else {
-        return Err(wrong_role(&node, "a login server"));
-    };
-    let UserRecord { user, password } = parse(body)?;
-    let user = UserName::new(&user).map_err(|fault| Refusal::new(StatusCode::BAD_REQUEST, &fault))?;
-    server.command(LoginServerCommand::AddUser { user, password: Password::new(password) }).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-async fn no_such_call(method: Method, uri: Uri, State(_): State<Arc<Node>>) -> Refusal {
+fn no_such_call(method: &Method, uri: &Uri) -> Refusal {
     let text = format!(
         "there is no call {method} {}; the calls are GET /v1/status and POST /v1/login, /v1/logout, /v1/search, \
          /v1/call, /v1/await-call, /v1/answer, /v1/hang-up, /v1/users, /v1/age and /v1/forget-results",
@@ -214,30 +167,6 @@ fn wrong_role(node: &Node, needed: &str) -> Refusal {
         Role::LoginServer => "a login server",
     };
     Refusal::new(StatusCode::CONFLICT, &format!("this node is {is}; the call is for {needed}"))
-}
-
-/// The body as JSON, whatever its content type says: so `curl --data` works.
-fn parse<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Refusal> {
-    let body = body.map_err(|rejection| Refusal::new(rejection.status(), &rejection.body_text()))?;
-    serde_json::from_slice(&body).map_err(|fault| {
-        Refusal::new(StatusCode::BAD_REQUEST, &format!("the body is not what the call takes: {fault}"))
-    })
-}
-
-/// A call that was refused.
-#[derive(Debug)]
-struct Refusal(StatusCode, Problem);
-
-impl Refusal {
-    fn new(status: StatusCode, error: &impl ToString) -> Self {
-        Self(status, Problem { error: error.to_string() })
-    }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        (self.0, Json(self.1)).into_response()
-    }
 }
 
 impl From<Stopped> for Refusal {

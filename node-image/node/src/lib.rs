@@ -73,7 +73,7 @@ pub async fn run(directory: &Path) -> Result<(), RunError> {
             Ok(()) => "it had no reason to".to_owned(),
             Err(error) => error.to_string(),
         })),
-        served = control::serve(listener, Arc::clone(&node)) => Err(RunError::Broken(format!("{served:?}"))),
+        never = control::serve(listener, Arc::clone(&node)) => match never {},
     };
     if ended.is_ok() {
         node.leave().await;

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::body::Bytes;
+use bytes::Bytes;
 use futures_util::Stream;
 use overlay_control::{CallEvent, CallLine, SoundFiles};
 use overlay_protocol::{ClientCommand, Time, UserName};

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use axum::body::Bytes;
+use bytes::Bytes;
 use futures_util::Stream;
 use overlay_control::{SearchEvent, SearchLine};
 use overlay_protocol::{ClientCommand, Time, UserName};
