@@ -261,6 +261,7 @@ fn strangers_do_not_come_in_beside_a_flow() {
         }
     }
     assert!(gateway.passed().unwrap().received.packets > 0);
+    gateway.wait_until_counted("filtered", 600);
     assert_eq!(gateway.counted("filtered"), 600);
     client.set_nonblocking(true).unwrap();
     assert!(client.recv(&mut [0; 16]).is_err(), "nothing else came in");

@@ -35,12 +35,6 @@ fn nothing_came(socket: &UdpSocket) {
     socket.set_nonblocking(false).unwrap();
 }
 
-fn wait_for(gateway: &Gateway, counter: &str, packets: u64) {
-    while gateway.counted(counter) < packets {
-        thread::yield_now();
-    }
-}
-
 #[test]
 fn a_hairpinned_packet_comes_from_the_senders_outside_endpoint() {
     let (world, _gateway, hosts) =
@@ -78,7 +72,7 @@ fn without_hairpinning_inside_hosts_do_not_meet_at_outside_endpoints() {
     let (alice, bob) = (client(&hosts[0], 5000), client(&hosts[1], 5000));
     let outside = servers.seen_from(&alice, A, P);
     bob.send_to(b"hello", outside).unwrap();
-    wait_for(&gateway, "unsolicited", 1);
+    gateway.wait_until_counted("unsolicited", 1);
     nothing_came(&alice);
 }
 
@@ -95,7 +89,7 @@ fn hairpinned_packets_meet_the_receivers_filtering() {
             let alice_outside = servers.seen_from(&alice, A, P);
             let bob_outside = servers.seen_from(&bob, A, P);
             bob.send_to(b"first", alice_outside).unwrap();
-            wait_for(&gateway, "filtered", 1);
+            gateway.wait_until_counted("filtered", 1);
             nothing_came(&alice);
             // Alice's packet opens the way for Bob's, which has opened hers.
             alice.send_to(b"second", bob_outside).unwrap();
@@ -222,7 +216,7 @@ fn fragments_are_put_together_in_any_order_unless_the_profile_drops_them() {
             server.send_to(&payload, outside).unwrap();
             assert_eq!(udp::receive(&client).0, payload);
         } else {
-            wait_for(&gateway, "fragments", 3);
+            gateway.wait_until_counted("fragments", 3);
             nothing_came(server);
         }
     }

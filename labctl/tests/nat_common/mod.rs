@@ -17,6 +17,7 @@ use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use labctl::net::NetNs;
 use labctl::net::fast_path::{self, Passed};
@@ -32,6 +33,9 @@ pub const B: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 3);
 /// Ports of the servers.
 pub const P: u16 = 3478;
 pub const Q: u16 = 3479;
+
+/// How long a packet that must come may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Number of the next network in this process.
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -117,7 +121,8 @@ impl World {
         let port = format!("{port}{number}");
         ip(&[
             &format!("link add wan netns {namespace} type veth peer name {port} netns {outer}"),
-            &format!("-n {namespace} link add lan type bridge"),
+            // One that snoops joins a group of multicast, and says so with a packet of its own, sooner or later.
+            &format!("-n {namespace} link add lan type bridge mcast_snooping 0"),
             &format!("-n {namespace} link set lan up"),
             &format!("-n {namespace} addr add {lan}/16 dev lan"),
             &format!("-n {namespace} link set wan up"),
@@ -222,6 +227,14 @@ impl Gateway {
     /// The first outside address.
     pub fn outside(&self) -> Ipv4Addr {
         self.context.outside[0]
+    }
+
+    /// Waits until a counter of the gateway has counted so many packets. A busy machine takes its time with them.
+    pub fn wait_until_counted(&self, counter: &str, packets: u64) {
+        let begun = Instant::now();
+        while self.counted(counter) < packets {
+            assert!(begun.elapsed() < PATIENCE, "{counter}: {} of {packets}", self.counted(counter));
+        }
     }
 
     /// What a counter of the gateway has counted, packets.

@@ -8,9 +8,7 @@ use std::time::Duration;
 use labctl::profile::{Filtering, Mapping};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{A, B, P, Q, World, inside};
-
-const PATIENCE: Duration = Duration::from_secs(120);
+use super::{A, B, P, PATIENCE, Q, World, inside};
 
 /// Listeners at two addresses and two ports each.
 pub struct Servers {

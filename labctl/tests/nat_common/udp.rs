@@ -2,14 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
-use std::time::Duration;
 
 use labctl::profile::{Filtering, Mapping};
 
-use super::{A, B, P, Q, World, inside};
-
-/// How long a packet that must come may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+use super::{A, B, P, PATIENCE, Q, World, inside};
 
 /// Servers at two addresses and two ports each.
 pub struct Servers(BTreeMap<SocketAddrV4, UdpSocket>);
