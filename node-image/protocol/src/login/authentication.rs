@@ -24,6 +24,8 @@ pub(super) enum Progress {
     Pending,
     /// The user has a certificate.
     Certified { certificate: Box<Certificate>, keys: Box<ClientKeyPair>, server: SocketAddrV4 },
+    /// No login server was reached, or none answered in time; the last one that was tried.
+    NotReached(SocketAddrV4),
     /// The login fails.
     Failed(LoginFailure, String),
 }
@@ -101,8 +103,7 @@ impl Authentication {
     pub fn not_reached(&mut self, core: &mut Core) -> Progress {
         if !self.dial.next_port(core) {
             let Some((server, key)) = self.servers.next() else {
-                let detail = format!("the last login server that was tried is {}", self.dial.node);
-                return Progress::Failed(LoginFailure::NoLoginServer, detail);
+                return Progress::NotReached(self.dial.node);
             };
             self.server_key = key;
             self.dial = Dial::start(core, server);

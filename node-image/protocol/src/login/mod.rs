@@ -23,6 +23,7 @@
 //! 7. The client takes the first **login server** of its built-in list, through the same three ports, then the
 //!    next. At a first-time login it registers the user: Ks+(nonce, K', user, H(pwd)). Then it generates K and
 //!    (KA+, KA-), sends Ks+(K), K(nonce, KA+, user, H(pwd)), and verifies the certificate that it gets.
+//!    If none answers, that round has failed, as in 4 ([`LoginFailure::NoLoginServer`]).
 //! 8. When it has the certificate and knows its NAT type, it **registers** both with every super node that
 //!    welcomed it: certificate and presence, signed with KA- over that super node's nonce. The first that
 //!    accepts makes the client logged in.

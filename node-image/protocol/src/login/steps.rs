@@ -147,7 +147,7 @@ impl Client {
             return self.start_authentication();
         }
         if welcomed == 0 && !self.links.is_connecting() {
-            self.round_failed();
+            self.no_super_node();
         }
         false
     }
@@ -171,6 +171,15 @@ impl Client {
     pub(super) fn authentication_progress(&mut self, progress: Progress) -> bool {
         match progress {
             Progress::Pending => false,
+            Progress::NotReached(last) => {
+                let detail = |round| {
+                    format!(
+                        "no login server answers; the last one that was tried, in round {round}, is {last}"
+                    )
+                };
+                self.round_failed(LoginFailure::NoLoginServer, detail);
+                false
+            }
             Progress::Failed(reason, detail) => {
                 // Its connection is closed already.
                 self.phase = Phase::Failed;
@@ -192,7 +201,7 @@ impl Client {
             return;
         }
         match self.refusal {
-            None => self.round_failed(),
+            None => self.no_super_node(),
             Some(reason) => self.fail(
                 match reason {
                     RegistrationRefusal::ForgedCertificate => LoginFailure::ForgedCertificate,
@@ -286,15 +295,18 @@ impl Client {
         LoggedIn::start(&mut self.core, &mut self.links, connection, nat, buddies)
     }
 
-    fn round_failed(&mut self) {
+    fn no_super_node(&mut self) {
+        let entries = self.cache.len().min(self.core.parameters.tcp_entry_limit.get());
+        self.round_failed(LoginFailure::NoSuperNode, |rounds| {
+            format!("none of the {entries} host-cache entries that were tried in {rounds} rounds serves this client")
+        });
+    }
+
+    /// Pauses before the next round; fails if this was the last one.
+    fn round_failed(&mut self, reason: LoginFailure, detail: impl FnOnce(u32) -> String) {
         self.links.close_all(&mut self.core);
         if self.round >= self.core.parameters.rounds.0 {
-            let detail = format!(
-                "none of the {} host-cache entries that were tried in {} rounds serves this client",
-                self.cache.len().min(self.core.parameters.tcp_entry_limit.get()),
-                self.round,
-            );
-            self.fail(LoginFailure::NoSuperNode, detail);
+            self.fail(reason, detail(self.round));
         } else {
             self.phase = Phase::Pausing(self.core.now + self.core.parameters.round_pause.duration());
         }

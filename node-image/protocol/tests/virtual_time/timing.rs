@@ -133,6 +133,22 @@ fn a_closed_login_server_port_is_passed_over_and_a_dead_server_is_reported() {
 
     let (login, _) = run(&setup, None, |world| world.nodes[0].dead = true);
     assert_eq!(login.result.expect_err("the login fails"), LoginFailure::NoLoginServer);
+    // Five rounds, in each of which the login server has three ports, with a pause between them.
+    assert!(login.ended > 5 * Duration::from_secs(3 * 5) + 4 * Duration::from_secs(6), "{:?}", login.ended);
+}
+
+#[test]
+fn a_login_server_that_answers_again_is_found_in_a_later_round() {
+    let setup = Setup::first_time(5);
+    let mut world = setup.world();
+    let client = setup.add(&mut world, setup.client("alice"), None, 1);
+    world.nodes[0].dead = true;
+    world.command(client, overlay_protocol::ClientCommand::Login);
+    world.run_until(Time::from_epoch(Duration::from_secs(20)), |_| false);
+    world.nodes[0].dead = false;
+    world.run_until(Time::from_epoch(Duration::from_secs(120)), |_| false);
+    let login = crate::world::setup::login_of(&world, client, Time::ZERO);
+    assert_eq!(login.result.expect("the login succeeds").rounds, 2);
 }
 
 #[test]
