@@ -43,19 +43,25 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
 
 fn describe(plan: &Plan) -> String {
     let containers = |role: Role| plan.nodes.iter().filter(move |node| node.role() == Some(role));
+    let super_nodes = containers(Role::SuperNode).count();
+    let addresses: usize = containers(Role::SuperNode).map(|node| node.instances().len()).sum();
     let overlay = format!(
-        "lab {}, {} regions, {} gateways, {} containers: {} login servers, {} with {} super nodes, {} clients",
+        "lab {}, {}, {}, {}: {}, {super_nodes} with {}, {}",
         plan.lab,
-        plan.wan.regions.len(),
-        plan.gateways.len(),
-        plan.nodes.len(),
-        containers(Role::LoginServer).count(),
-        containers(Role::SuperNode).count(),
-        containers(Role::SuperNode).map(|node| node.instances().len()).sum::<usize>(),
-        containers(Role::Client).count(),
+        counted(plan.wan.regions.len(), "region"),
+        counted(plan.gateways.len(), "gateway"),
+        counted(plan.nodes.len(), "container"),
+        counted(containers(Role::LoginServer).count(), "login server"),
+        counted(addresses, "super node"),
+        counted(containers(Role::Client).count(), "client"),
     );
     match plan.nodes.iter().filter(|node| node.program().is_some()).count() {
         0 => overlay,
         programs => format!("{overlay}, {programs} of other programs"),
     }
+}
+
+/// Such as "1 gateway" and "2 gateways".
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

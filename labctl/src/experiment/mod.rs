@@ -15,6 +15,7 @@ mod run;
 pub mod search;
 pub mod session;
 pub mod shares;
+mod stopped;
 pub mod sweep;
 mod task;
 mod trial;

@@ -32,14 +32,6 @@ impl Task for login::Options {
         measured(plan)
     }
 
-    async fn prepare(
-        &self,
-        _: &RunningLab<'_>,
-        _: &(dyn Fn(Self::Progress) + Sync),
-    ) -> Result<(), SessionError> {
-        Ok(())
-    }
-
     async fn measure(
         &self,
         ground: &RunningLab<'_>,
@@ -69,14 +61,6 @@ impl Task for search::Options {
 
     fn measured(&self, plan: &Plan) -> Vec<NodeName> {
         self.from.clone().map_or_else(|| measured(plan), |from| vec![from])
-    }
-
-    async fn prepare(
-        &self,
-        _: &RunningLab<'_>,
-        _: &(dyn Fn(Self::Progress) + Sync),
-    ) -> Result<(), SessionError> {
-        Ok(())
     }
 
     async fn measure(

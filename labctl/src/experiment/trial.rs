@@ -10,9 +10,10 @@ use super::control::{Control, ControlError, Events};
 use super::live::Doing;
 use super::login::Ground;
 use super::observe::ClientSink;
-use super::record::{EventRecord, Failure, FailureReason, Kind, TrialRecord};
+use super::record::{EventRecord, FailureReason, Kind, TrialRecord};
+use super::stopped::Stopped;
 use crate::meter::pcapng::Section;
-use crate::meter::{Capture, CaptureError, Timestamp};
+use crate::meter::{Capture, Timestamp};
 use crate::plan::NodePlan;
 
 /// What a trial is made from.
@@ -33,22 +34,6 @@ pub(super) struct Outcome {
     pub(super) events: Vec<EventRecord>,
     /// When the login ended, by the packets' clock.
     pub(super) ended: Timestamp,
-}
-
-/// Why a login did not come to its end.
-#[derive(Debug)]
-struct Stopped(FailureReason, String);
-
-impl From<ControlError> for Stopped {
-    fn from(error: ControlError) -> Self {
-        Self(FailureReason::Control, error.to_string())
-    }
-}
-
-impl From<CaptureError> for Stopped {
-    fn from(error: CaptureError) -> Self {
-        Self(FailureReason::Meter, error.to_string())
-    }
 }
 
 impl Trial<'_> {
@@ -85,9 +70,7 @@ impl Trial<'_> {
             ended: Timestamp::now(),
         };
         let measured = self.measure(ground, control, directory, told, &mut outcome).await;
-        if let Err(Stopped(reason, detail)) = measured {
-            outcome.record.failure = Some(Failure { reason, detail });
-        }
+        outcome.record.failure = measured.err().map(Stopped::into);
         // Also ends a login that timed out. A client that cannot be reset spoils what follows.
         control.logout().await?;
         Ok(outcome)

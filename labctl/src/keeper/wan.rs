@@ -64,16 +64,16 @@ impl Wan {
     ///
     /// What is wrong with the request, or that there is no engine any more.
     pub async fn command(&self, request: WanRequest) -> Result<WanAnswer, String> {
-        if request == WanRequest::Stop {
-            if self.engine.borrow().works() {
-                self.end();
-                self.events.add(Actor::Command, Other::Stop);
+        match request {
+            WanRequest::Change(change) => self.change(Actor::Command, change).await,
+            WanRequest::Stop => {
+                if self.engine.borrow().works() {
+                    self.end();
+                    self.events.add(Actor::Command, Other::Stop);
+                }
+                Ok(WanAnswer::Done)
             }
-            return Ok(WanAnswer::Done);
-        }
-        match request.change() {
-            Some(change) => self.change(Actor::Command, change).await,
-            None => self.ask(request).await,
+            WanRequest::Report => self.ask(request).await,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::find::hint;
 use super::{Lab, LabError, StateDirectory};
-use crate::link::{Setting, Ways};
+use crate::link::{Change, Setting, Ways};
 use crate::names::LabName;
 use crate::net::wan::{Report, WanAnswer, WanEvent, WanRequest};
 use crate::plan::{Attachment, Plan};
@@ -112,13 +112,13 @@ impl<'a> Wan<'a> {
     /// Changes the access link of a node, gateway or site, for the packets that come to it from now on.
     pub async fn set(&self, name: &str, ways: Ways, settings: Vec<Setting>) -> Result<(), LabError> {
         let link = link_of(self.lab.plan(), name)?.name.to_string();
-        self.ask(WanRequest::SetLink { link, ways, settings }).await.map(drop)
+        self.change(Change::SetLink { link, ways, settings }).await
     }
 
     /// Takes an access link down, or up again.
     pub async fn set_works(&self, name: &str, works: bool) -> Result<(), LabError> {
         let link = link_of(self.lab.plan(), name)?.name.to_string();
-        self.ask(WanRequest::SetWorks { link, works }).await.map(drop)
+        self.change(Change::SetWorks { link, works }).await
     }
 
     /// Stops packets between sides: lists of names of regions, sites, gateways and nodes. With one side, between that
@@ -133,11 +133,15 @@ impl<'a> Wan<'a> {
         };
         let side = |names: &Vec<String>| names.iter().map(resolve).collect::<Result<Vec<_>, _>>();
         let sides = sides.iter().map(side).collect::<Result<Vec<_>, _>>()?;
-        self.ask(WanRequest::Partition { sides }).await.map(drop)
+        self.change(Change::Partition { sides }).await
     }
 
     /// Ends all partitions.
     pub async fn heal(&self) -> Result<(), LabError> {
-        self.ask(WanRequest::Heal).await.map(drop)
+        self.change(Change::Heal).await
+    }
+
+    async fn change(&self, change: Change) -> Result<(), LabError> {
+        self.ask(change.into()).await.map(drop)
     }
 }

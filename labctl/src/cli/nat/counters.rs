@@ -19,14 +19,9 @@ pub struct CountersArgs {
     json: bool,
 }
 
-/// What `--json` prints.
+/// The part of what `--json` prints that other commands do not.
 #[derive(Debug, Serialize)]
-struct Listing<'a> {
-    schema: &'static str,
-    lab: &'a str,
-    gateway: &'a str,
-    nat: &'a str,
-    firewall: &'a str,
+struct Rows<'a> {
     counters: &'a [Counter],
 }
 
@@ -37,17 +32,7 @@ pub async fn run(args: &CountersArgs) -> anyhow::Result<()> {
     let counters = nat::counters(gateway).await?;
     let mut out = std::io::stdout().lock();
     if args.json {
-        let listing = Listing {
-            schema: "labctl.nat-counters/1",
-            lab: plan.lab.as_str(),
-            gateway: gateway.name.as_str(),
-            nat: &gateway.nat,
-            firewall: &gateway.firewall,
-            counters: &counters,
-        };
-        serde_json::to_writer_pretty(&mut out, &listing)?;
-        writeln!(out)?;
-        return Ok(());
+        return super::write_json(out, "labctl.nat-counters/1", &plan, gateway, Rows { counters: &counters });
     }
     writeln!(out, "{}: NAT {}, firewall {}", gateway.name, gateway.nat, gateway.firewall)?;
     let mut table = Table::new();

@@ -19,14 +19,9 @@ pub struct MappingsArgs {
     json: bool,
 }
 
-/// What `--json` prints.
+/// The part of what `--json` prints that other commands do not.
 #[derive(Debug, Serialize)]
-struct Listing<'a> {
-    schema: &'static str,
-    lab: &'a str,
-    gateway: &'a str,
-    nat: &'a str,
-    firewall: &'a str,
+struct Rows<'a> {
     mappings: &'a [MappingRow],
 }
 
@@ -37,17 +32,7 @@ pub async fn run(args: &MappingsArgs) -> anyhow::Result<()> {
     let mappings = nat::mappings(gateway).await?;
     let mut out = std::io::stdout().lock();
     if args.json {
-        let listing = Listing {
-            schema: "labctl.nat-mappings/1",
-            lab: plan.lab.as_str(),
-            gateway: gateway.name.as_str(),
-            nat: &gateway.nat,
-            firewall: &gateway.firewall,
-            mappings: &mappings,
-        };
-        serde_json::to_writer_pretty(&mut out, &listing)?;
-        writeln!(out)?;
-        return Ok(());
+        return super::write_json(out, "labctl.nat-mappings/1", &plan, gateway, Rows { mappings: &mappings });
     }
     writeln!(out, "{}: NAT {}, {} mappings", gateway.name, gateway.nat, mappings.len())?;
     if !mappings.is_empty() {

@@ -8,14 +8,16 @@ mod mappings;
 mod set;
 mod show;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use labctl::lab::{self, LabError};
 use labctl::names::LabName;
-use labctl::plan::Plan;
+use labctl::plan::{GatewayPlan, Plan};
 use labctl::profile::Catalogue;
 use labctl::runtime::Runtimes;
+use serde::Serialize;
 
 /// What gateways can do, and what those of a running lab do.
 #[derive(Debug, clap::Args)]
@@ -78,6 +80,34 @@ impl GatewayArgs {
         let condition = found.condition().to_string();
         Ok(found.plan.ok_or(LabError::Unusable { lab: found.name, condition })?)
     }
+}
+
+/// What `--json` prints of a gateway that runs.
+#[derive(Debug, Serialize)]
+struct Listing<'a, T> {
+    schema: &'static str,
+    lab: &'a str,
+    gateway: &'a str,
+    nat: &'a str,
+    firewall: &'a str,
+    /// What is told of it, under its own name.
+    #[serde(flatten)]
+    rows: T,
+}
+
+/// Writes as JSON what is told of a gateway.
+fn write_json(
+    mut out: impl Write,
+    schema: &'static str,
+    plan: &Plan,
+    gateway: &GatewayPlan,
+    rows: impl Serialize,
+) -> anyhow::Result<()> {
+    let (lab, nat, firewall) = (plan.lab.as_str(), &gateway.nat, &gateway.firewall);
+    let listing = Listing { schema, lab, gateway: gateway.name.as_str(), nat, firewall, rows };
+    serde_json::to_writer_pretty(&mut out, &listing)?;
+    writeln!(out)?;
+    Ok(())
 }
 
 /// Runs `labctl nat`.

@@ -8,12 +8,13 @@ use overlay_control::{SearchEvent, SearchLine, SearchRequest};
 use tokio::time::timeout;
 
 use super::record::{Case, Ending, SearchEventRecord, SearchRecord};
-use crate::experiment::control::{Control, ControlError, Events};
+use crate::experiment::control::{Control, Events};
 use crate::experiment::live::Doing;
 use crate::experiment::observe::ClientSink;
-use crate::experiment::record::{Failure, FailureReason, Seen};
+use crate::experiment::record::{FailureReason, Seen};
+use crate::experiment::stopped::Stopped;
 use crate::meter::pcapng::Section;
-use crate::meter::{Capture, CaptureError, Timestamp};
+use crate::meter::{Capture, Timestamp};
 use crate::plan::{NodePlan, Plan};
 
 /// What a trial is made from.
@@ -41,22 +42,6 @@ pub(super) struct Outcome {
     pub(super) events: Vec<SearchEventRecord>,
     /// When the search ended, by the packets' clock.
     pub(super) ended: Timestamp,
-}
-
-/// Why a search does not count.
-#[derive(Debug)]
-struct Stopped(FailureReason, String);
-
-impl From<ControlError> for Stopped {
-    fn from(error: ControlError) -> Self {
-        Self(FailureReason::Control, error.to_string())
-    }
-}
-
-impl From<CaptureError> for Stopped {
-    fn from(error: CaptureError) -> Self {
-        Self(FailureReason::Meter, error.to_string())
-    }
 }
 
 impl Trial<'_> {
@@ -93,9 +78,8 @@ impl Trial<'_> {
             ended: Timestamp::now(),
         };
         let measured = self.measure(plan, control, directory, told, &mut outcome).await;
-        if let Err(Stopped(reason, detail)) = measured.and_then(|()| self.judge(&mut outcome.record)) {
-            outcome.record.failure = Some(Failure { reason, detail });
-        }
+        let judged = measured.and_then(|()| self.judge(&mut outcome.record));
+        outcome.record.failure = judged.err().map(Stopped::into);
         outcome
     }
 

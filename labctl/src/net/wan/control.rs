@@ -9,67 +9,26 @@ use super::counters::Counters;
 use super::engine::EngineKind;
 use super::lane::Moment;
 use super::model::Model;
-use crate::link::{AccessLink, Change, Setting, Ways};
+use crate::link::{AccessLink, Change};
 use crate::plan::WanPlan;
 
-/// A request. Links are called by their attachments' names: those of public nodes, and of sites on the WAN.
+/// A request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub enum WanRequest {
-    /// Change an access link for the packets that come to it from now on.
-    SetLink {
-        /// The link.
-        link: String,
-        /// Which ways of it.
-        #[serde(default)]
-        ways: Ways,
-        /// What to change; what is not named stays.
-        settings: Vec<Setting>,
-    },
-    /// Take an access link down, or up again.
-    SetWorks {
-        /// The link.
-        link: String,
-        /// Whether it works from now on.
-        works: bool,
-    },
-    /// Stop packets between sides, each of which is a list of names of links and regions; with one side, between
-    /// that one and everybody else. What is stopped already stays so.
-    Partition {
-        /// The sides.
-        sides: Vec<Vec<String>>,
-    },
-    /// End all partitions.
-    Heal,
     /// End the engine, as if it had failed: the WAN carries nothing until it is repaired. To try out what depends on
     /// it.
     Stop,
     /// Tell what all links are like, and what was counted.
     Report,
-}
-
-impl WanRequest {
-    /// The change that it asks for, if it asks for one.
-    #[must_use]
-    pub fn change(&self) -> Option<Change> {
-        Some(match self.clone() {
-            Self::SetLink { link, ways, settings } => Change::SetLink { link, ways, settings },
-            Self::SetWorks { link, works } => Change::SetWorks { link, works },
-            Self::Partition { sides } => Change::Partition { sides },
-            Self::Heal => Change::Heal,
-            Self::Stop | Self::Report => return None,
-        })
-    }
+    /// Change something.
+    #[serde(untagged)]
+    Change(Change),
 }
 
 impl From<Change> for WanRequest {
     fn from(change: Change) -> Self {
-        match change {
-            Change::SetLink { link, ways, settings } => Self::SetLink { link, ways, settings },
-            Change::SetWorks { link, works } => Self::SetWorks { link, works },
-            Change::Partition { sides } => Self::Partition { sides },
-            Change::Heal => Self::Heal,
-        }
+        Self::Change(change)
     }
 }
 
@@ -199,29 +158,27 @@ impl Names {
     }
 }
 
-/// Does what is asked of a model.
+/// Makes a change of a model.
 ///
 /// # Errors
 ///
-/// What is wrong with the request.
+/// What is wrong with the change.
 pub fn apply<T: Clone>(
     model: &mut Model<T>,
     names: &Names,
     now: Moment,
-    request: &WanRequest,
+    change: &Change,
 ) -> Result<(), String> {
-    match request {
-        WanRequest::SetLink { link, ways, settings } => {
+    match change {
+        Change::SetLink { link, ways, settings } => {
             let id = names.link(link)?;
             for setting in settings {
                 model.set(now, id, *ways, *setting);
             }
         }
-        WanRequest::SetWorks { link, works } => model.set_works(names.link(link)?, *works),
-        WanRequest::Partition { sides } => model.part(&names.sides(sides)?),
-        WanRequest::Heal => model.heal(),
-        // The engine's owner ends it.
-        WanRequest::Stop | WanRequest::Report => {}
+        Change::SetWorks { link, works } => model.set_works(names.link(link)?, *works),
+        Change::Partition { sides } => model.part(&names.sides(sides)?),
+        Change::Heal => model.heal(),
     }
     Ok(())
 }

@@ -31,7 +31,7 @@ use super::AttachmentId;
 use super::control::{LinkReport, Names, Report, WanAnswer, WanRequest};
 use super::counters::{Counters, Drops, Tally};
 use super::engine::{Engine, EngineKind};
-use crate::link::{AccessLink, Setting, Ways};
+use crate::link::{AccessLink, Change, Setting, Ways};
 use crate::net::link::InterfaceIndex;
 use crate::net::netlink::Requests;
 use crate::net::nft::Table;
@@ -185,6 +185,30 @@ impl KernelEngine {
             }
         }
         Ok(stopped)
+    }
+
+    /// Makes a change. The error says what is wrong with it.
+    fn change(&mut self, change: &Change) -> Result<(), String> {
+        let failed = |error: NetError| error.to_string();
+        match change {
+            Change::SetLink { link, ways, settings } => self.set(self.names.link(link)?, *ways, settings),
+            Change::SetWorks { link, works } => {
+                let id = self.names.link(link)?;
+                if *works && self.links.get(id.0).is_some_and(Link::is_half_made) {
+                    return Err(format!("the link '{link}' is half made: set its properties again first"));
+                }
+                self.stop_link(id, !works).map_err(failed)?;
+                if let Some(link) = self.links.get_mut(id.0) {
+                    link.works = *works;
+                }
+                Ok(())
+            }
+            Change::Partition { sides } => {
+                let sides = self.names.sides(sides)?;
+                self.stop_what(|stops| stops.partitions.push(sides)).map_err(failed)
+            }
+            Change::Heal => self.stop_what(|stops| stops.partitions.clear()).map_err(failed),
+        }
     }
 
     fn set(&mut self, id: AttachmentId, ways: Ways, settings: &[Setting]) -> Result<(), String> {
@@ -431,27 +455,7 @@ impl Engine for KernelEngine {
 
     fn handle(&mut self, request: &WanRequest) -> Result<WanAnswer, String> {
         match request {
-            WanRequest::SetLink { link, ways, settings } => {
-                let id = self.names.link(link)?;
-                self.set(id, *ways, settings)?;
-            }
-            WanRequest::SetWorks { link, works } => {
-                let id = self.names.link(link)?;
-                if *works && self.links.get(id.0).is_some_and(Link::is_half_made) {
-                    return Err(format!("the link '{link}' is half made: set its properties again first"));
-                }
-                self.stop_link(id, !works).map_err(|error| error.to_string())?;
-                if let Some(link) = self.links.get_mut(id.0) {
-                    link.works = *works;
-                }
-            }
-            WanRequest::Partition { sides } => {
-                let sides = self.names.sides(sides)?;
-                self.stop_what(|stops| stops.partitions.push(sides)).map_err(|error| error.to_string())?;
-            }
-            WanRequest::Heal => {
-                self.stop_what(|stops| stops.partitions.clear()).map_err(|error| error.to_string())?;
-            }
+            WanRequest::Change(change) => self.change(change)?,
             // The engine's owner ends it.
             WanRequest::Stop => {}
             WanRequest::Report => {

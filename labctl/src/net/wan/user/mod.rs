@@ -226,13 +226,15 @@ impl Engine for UserEngine {
     }
 
     fn handle(&mut self, request: &WanRequest) -> Result<WanAnswer, String> {
-        apply(&mut self.model, &self.names, self.clock.now(), request)?;
         match request {
+            WanRequest::Change(change) => apply(&mut self.model, &self.names, self.clock.now(), change)?,
+            // The engine's owner ends it.
+            WanRequest::Stop => {}
             WanRequest::Report => {
                 let report = self.report().map_err(|error| format!("the kernel's counters: {error}"))?;
-                Ok(WanAnswer::Report(Box::new(report)))
+                return Ok(WanAnswer::Report(Box::new(report)));
             }
-            _ => Ok(WanAnswer::Done),
         }
+        Ok(WanAnswer::Done)
     }
 }
