@@ -2,7 +2,7 @@
 
 mod cli;
 
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -153,31 +153,15 @@ fn complete() {
     }
 }
 
-/// True if standard output was closed by a reader that has seen enough, such as `head`. Sockets have errors of their
-/// own, which say what was being asked.
-fn is_of_a_reader_that_left(error: &anyhow::Error) -> bool {
-    // One with a context is about something else.
-    let Some(error) = error.chain().next() else { return false };
-    let kind = match (error.downcast_ref::<io::Error>(), error.downcast_ref::<serde_json::Error>()) {
-        (Some(error), _) => Some(error.kind()),
-        (_, Some(error)) => error.io_error_kind(),
-        _ => None,
-    };
-    kind == Some(io::ErrorKind::BrokenPipe)
-}
-
 fn main() -> ExitCode {
     complete();
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_env("LABCTL_LOG"))
-        .with_writer(io::stderr)
+        .with_writer(std::io::stderr)
         .init();
     run(Arguments::parse().command).unwrap_or_else(|error| {
-        if is_of_a_reader_that_left(&error) {
-            return ExitCode::SUCCESS;
-        }
         // Standard error may be closed; then there is nobody to tell.
-        let _ = writeln!(io::stderr(), "error: {error:#}");
+        let _ = writeln!(std::io::stderr(), "error: {error:#}");
         ExitCode::FAILURE
     })
 }

@@ -19,8 +19,9 @@ pub(super) fn longest_login(parameters: &Parameters) -> Duration {
     let udp = parameters.udp_probe_interval.duration() * parameters.udp_probe_limit.0;
     // Three ports for each entry, each of which can time out.
     let tcp = (parameters.tcp_attempt_interval.duration() + 3 * answer) * parameters.tcp_entry_limit.0;
-    // So can each port of the login server.
-    let round = udp + answer + tcp + 3 * answer + parameters.round_pause.duration();
+    // Each port of a login server can take the connection, and leave the greeting or either request unanswered.
+    let login_server = 3 * 4 * answer;
+    let round = udp + answer + tcp + login_server + parameters.round_pause.duration();
     let stun = parameters.stun_retransmit_interval.duration() * parameters.stun_tries.0 * STUN_TESTS;
     let advertise = parameters.advertisement_interval.duration() * parameters.advertisement_nodes.0
         + parameters.advertisement_retransmit_interval.duration() * parameters.advertisement_tries.0;

@@ -15,7 +15,7 @@ use hyper::{Method, Request, StatusCode, Uri};
 use overlay_control::{
     AgeRequest, AwaitCallRequest, CallRequest, LoginRequest, Role, SOCKET_FILE, SearchRequest, UserRecord,
 };
-use overlay_protocol::{LoginServerCommand, Password, SuperNode, SuperNodeCommand, UserName};
+use overlay_protocol::{LoginServer, LoginServerCommand, Password, SuperNode, SuperNodeCommand, UserName};
 use tokio::net::UnixListener;
 
 use self::http::{Refusal, Response, json, lines, nothing, parse};
@@ -97,7 +97,10 @@ async fn answer(node: &Node, request: Request<Incoming>) -> Result<Response, Ref
             client(node)?.hang_up().await?;
             Ok(nothing())
         }
-        (&Method::POST, "/v1/users") => add_user(node, parse(body).await?).await,
+        (&Method::POST, "/v1/users") => {
+            let server = login_server(node)?;
+            add_user(server, parse(body).await?).await
+        }
         (&Method::POST, "/v1/age") => {
             let servers = super_nodes(node)?;
             age(servers, parse(body).await?).await
@@ -112,10 +115,10 @@ async fn answer(node: &Node, request: Request<Incoming>) -> Result<Response, Ref
     }
 }
 
-async fn add_user(node: &Node, UserRecord { user, password }: UserRecord) -> Result<Response, Refusal> {
-    let Running::LoginServer(server) = &node.running else {
-        return Err(wrong_role(node, "a login server"));
-    };
+async fn add_user(
+    server: &Server<LoginServer>,
+    UserRecord { user, password }: UserRecord,
+) -> Result<Response, Refusal> {
     let user = named(&user)?;
     server.command(LoginServerCommand::AddUser { user, password: Password::new(password) }).await?;
     Ok(nothing())
@@ -150,6 +153,13 @@ fn client(node: &Node) -> Result<&ClientNode, Refusal> {
     match &node.running {
         Running::Client(client) => Ok(client),
         _ => Err(wrong_role(node, "a client")),
+    }
+}
+
+fn login_server(node: &Node) -> Result<&Server<LoginServer>, Refusal> {
+    match &node.running {
+        Running::LoginServer(server) => Ok(server),
+        _ => Err(wrong_role(node, "a login server")),
     }
 }
 

@@ -147,7 +147,7 @@ pub enum LoginFailure {
     /// No super node could be reached in all rounds.
     #[error("no super node could be reached")]
     NoSuperNode,
-    /// No login server could be reached.
+    /// No login server could be reached in the last of all rounds, or it takes no more users.
     #[error("no login server could be reached")]
     NoLoginServer,
     /// The login server does not know the user.

@@ -47,7 +47,7 @@ pub enum Unit {
     Nodes,
     /// Times that something is sent.
     Tries,
-    /// Rounds of the search for super nodes, or batches of a search for a user.
+    /// Rounds of a login, or batches of a search for a user.
     Rounds,
     /// TCP connections.
     Connections,

@@ -1,7 +1,5 @@
 //! `labctl nat counters`.
 
-use std::io::Write as _;
-
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use labctl::lab::nat::{self, Counter, CounterTable, Verdict};
@@ -30,11 +28,9 @@ pub async fn run(args: &CountersArgs) -> anyhow::Result<()> {
     let plan = args.gateway.plan().await?;
     let gateway = nat::gateway_of(&plan, &args.gateway.gateway)?;
     let counters = nat::counters(gateway).await?;
-    let mut out = std::io::stdout().lock();
     if args.json {
-        return super::write_json(out, "labctl.nat-counters/1", &plan, gateway, Rows { counters: &counters });
+        return super::print_json("labctl.nat-counters/1", &plan, gateway, Rows { counters: &counters });
     }
-    writeln!(out, "{}: NAT {}, firewall {}", gateway.name, gateway.nat, gateway.firewall)?;
     let mut table = Table::new();
     table.load_style(NOTHING);
     table.set_header(["OF", "COUNTER", "VERDICT", "PACKETS", "BYTES", "PACKETS THAT ARE"]);
@@ -59,6 +55,7 @@ pub async fn run(args: &CountersArgs) -> anyhow::Result<()> {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    writeln!(out, "{table}")?;
-    Ok(())
+    let (nat, firewall) = (&gateway.nat, &gateway.firewall);
+    let text = format!("{}: NAT {nat}, firewall {firewall}\n{table}\n", gateway.name);
+    Ok(crate::cli::print(text.as_bytes())?)
 }

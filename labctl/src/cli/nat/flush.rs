@@ -1,7 +1,5 @@
 //! `labctl nat flush`.
 
-use std::io::Write as _;
-
 use labctl::lab::nat;
 
 use super::GatewayArgs;
@@ -17,6 +15,5 @@ pub struct FlushArgs {
 pub async fn run(args: &FlushArgs) -> anyhow::Result<()> {
     let plan = args.gateway.plan().await?;
     nat::flush(&plan.lab, &args.gateway.gateway).await?;
-    writeln!(std::io::stdout().lock(), "{}: restarted", args.gateway.gateway)?;
-    Ok(())
+    Ok(crate::cli::print(format!("{}: restarted\n", args.gateway.gateway).as_bytes())?)
 }

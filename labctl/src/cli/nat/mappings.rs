@@ -1,7 +1,5 @@
 //! `labctl nat mappings`.
 
-use std::io::Write as _;
-
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use labctl::lab::nat::{self, MappingRow};
@@ -30,15 +28,12 @@ pub async fn run(args: &MappingsArgs) -> anyhow::Result<()> {
     let plan = args.gateway.plan().await?;
     let gateway = nat::gateway_of(&plan, &args.gateway.gateway)?;
     let mappings = nat::mappings(gateway).await?;
-    let mut out = std::io::stdout().lock();
     if args.json {
-        return super::write_json(out, "labctl.nat-mappings/1", &plan, gateway, Rows { mappings: &mappings });
+        return super::print_json("labctl.nat-mappings/1", &plan, gateway, Rows { mappings: &mappings });
     }
-    writeln!(out, "{}: NAT {}, {} mappings", gateway.name, gateway.nat, mappings.len())?;
-    if !mappings.is_empty() {
-        writeln!(out, "{}", table(&mappings))?;
-    }
-    Ok(())
+    let count = format!("{}: NAT {}, {} mappings\n", gateway.name, gateway.nat, mappings.len());
+    let text = if mappings.is_empty() { count } else { format!("{count}{}\n", table(&mappings)) };
+    Ok(crate::cli::print(text.as_bytes())?)
 }
 
 fn table(mappings: &[MappingRow]) -> Table {

@@ -8,7 +8,6 @@ mod mappings;
 mod set;
 mod show;
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -95,9 +94,8 @@ struct Listing<'a, T> {
     rows: T,
 }
 
-/// Writes as JSON what is told of a gateway.
-fn write_json(
-    mut out: impl Write,
+/// Prints as JSON what is told of a gateway.
+fn print_json(
     schema: &'static str,
     plan: &Plan,
     gateway: &GatewayPlan,
@@ -105,9 +103,7 @@ fn write_json(
 ) -> anyhow::Result<()> {
     let (lab, nat, firewall) = (plan.lab.as_str(), &gateway.nat, &gateway.firewall);
     let listing = Listing { schema, lab, gateway: gateway.name.as_str(), nat, firewall, rows };
-    serde_json::to_writer_pretty(&mut out, &listing)?;
-    writeln!(out)?;
-    Ok(())
+    Ok(crate::cli::print(format!("{}\n", serde_json::to_string_pretty(&listing)?).as_bytes())?)
 }
 
 /// Runs `labctl nat`.

@@ -1,7 +1,5 @@
 //! `labctl nat set`.
 
-use std::io::Write as _;
-
 use labctl::lab::nat::{self, Change};
 use labctl::profile::Catalogue;
 
@@ -25,7 +23,6 @@ pub async fn run(args: &SetArgs, catalogue: &Catalogue) -> anyhow::Result<()> {
     let change = Change::named(catalogue, args.profile.as_deref(), args.firewall.as_deref())?;
     let plan = args.gateway.plan().await?;
     let gateway = nat::set(&plan.lab, &args.gateway.gateway, change).await?;
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{}: NAT {}, firewall {}", gateway.name, gateway.nat, gateway.firewall)?;
-    Ok(())
+    let text = format!("{}: NAT {}, firewall {}\n", gateway.name, gateway.nat, gateway.firewall);
+    Ok(crate::cli::print(text.as_bytes())?)
 }

@@ -14,7 +14,11 @@ use crate::plan::WanPlan;
 
 /// A request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "kebab-case")]
+#[serde(
+    tag = "do",
+    rename_all = "kebab-case",
+    expecting = "expected `do`: set-link, set-works, partition, heal, stop or report, with what belongs to it"
+)]
 pub enum WanRequest {
     /// End the engine, as if it had failed: the WAN carries nothing until it is repaired. To try out what depends on
     /// it.
@@ -201,4 +205,38 @@ pub fn links<T: Clone>(model: &Model<T>, now: Moment) -> Vec<LinkReport> {
         }
     };
     plan.attachments.iter().enumerate().map(link).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_page_about_the_wan_shows_is_understood_and_written_the_same_way() {
+        let page = include_str!("../../../../docs/wan.md");
+        let mut kinds = Vec::new();
+        for line in
+            page.lines().filter(|line| line.starts_with(r#"{"id":"#) && line.contains(r#""do":"wan","#))
+        {
+            let shown: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
+            let request: WanRequest = serde_json::from_value(shown["request"].clone()).expect("a request");
+            let written = serde_json::to_value(&request).expect("JSON");
+            assert_eq!(written["do"], shown["request"]["do"]);
+            let again: WanRequest = serde_json::from_value(written).expect("what was written");
+            assert_eq!(again, request);
+            kinds.push(request);
+        }
+        assert_eq!(kinds.len(), 5, "{kinds:?}");
+    }
+
+    #[test]
+    fn what_is_no_request_is_told_what_would_be_one() {
+        for text in [r#"{"do":"heel"}"#, r#"{"do":"set-link","link":"a"}"#, "{}"] {
+            let error = serde_json::from_str::<WanRequest>(text).expect_err(text).to_string();
+            assert!(
+                error.contains("set-link, set-works, partition, heal, stop or report"),
+                "{text}: {error}"
+            );
+        }
+    }
 }

@@ -172,22 +172,19 @@ impl Membership {
             self.pace =
                 if self.has_news() { self.interval } else { (self.pace * 2).min(self.longest_interval) };
             self.next_round = Some(now + self.pace);
+            self.ask_one(now, Life::Alive, random);
             self.without_dead += self.pace;
-            let wanted = if self.without_dead >= self.interval * DEAD_INTERVALS {
+            if self.without_dead >= self.interval * DEAD_INTERVALS {
                 self.without_dead = Duration::ZERO;
-                Life::Dead
-            } else {
-                Life::Alive
-            };
-            if let Some(to) = self.one_of(wanted, random) {
-                self.ask(now, to, random);
+                self.ask_one(now, Life::Dead, random);
             }
         }
     }
 
-    /// True if a change was not told [`TELLINGS`] times yet.
+    /// True if a change was not told [`TELLINGS`] times yet, and there is somebody to tell it to.
     fn has_news(&self) -> bool {
-        self.known.values().any(|known| known.told < TELLINGS)
+        let has_other = |node| self.alive().any(|other| other != node);
+        self.known.iter().any(|(&node, known)| known.told < TELLINGS && has_other(node))
     }
 
     /// Somebody came to life or died: that is told at the shortest interval from now on.
@@ -196,13 +193,13 @@ impl Membership {
         self.next_round = self.next_round.map(|at| at.min(now + self.interval));
     }
 
-    fn one_of(&self, wanted: Life, random: &mut ChaCha20Rng) -> Option<SocketAddrV4> {
-        let of = |life| self.known.iter().filter(move |(_, known)| known.life == life).map(|(&node, _)| node);
-        let mut nodes: Vec<_> = of(wanted).collect();
-        if nodes.is_empty() {
-            nodes = of(Life::Alive).collect();
+    /// Asks one of those that live, or of the dead, if there is one.
+    fn ask_one(&mut self, now: Time, life: Life, random: &mut ChaCha20Rng) {
+        let of_it = |(&node, known): (&SocketAddrV4, &Known)| (known.life == life).then_some(node);
+        let nodes: Vec<_> = self.known.iter().filter_map(of_it).collect();
+        if !nodes.is_empty() {
+            self.ask(now, nodes[below(random, nodes.len())], random);
         }
-        if nodes.is_empty() { None } else { Some(nodes[below(random, nodes.len())]) }
     }
 
     fn ask(&mut self, now: Time, to: SocketAddrV4, random: &mut ChaCha20Rng) {

@@ -1,6 +1,7 @@
 //! The user at a login server: registration (step 2 of the security scheme) and login (steps 3 to 5).
 
 use std::net::SocketAddrV4;
+use std::time::Duration;
 
 use super::core::Core;
 use super::dial::Dial;
@@ -24,8 +25,13 @@ pub(super) enum Progress {
     Pending,
     /// The user has a certificate.
     Certified { certificate: Box<Certificate>, keys: Box<ClientKeyPair>, server: SocketAddrV4 },
-    /// No login server was reached, or none answered in time; the last one that was tried.
-    NotReached(SocketAddrV4),
+    /// No login server was reached, or none answered in time.
+    NotReached {
+        /// The last one that was tried.
+        last: SocketAddrV4,
+        /// The pair, if it was made: for the next round.
+        keys: Option<Box<ClientKeyPair>>,
+    },
     /// The login fails.
     Failed(LoginFailure, String),
 }
@@ -35,8 +41,17 @@ pub(super) enum Progress {
 enum Awaited {
     Connection,
     Greeting,
-    Registration { nonce: Nonce, key: SessionKey },
-    Certificate { key: SessionKey, keys: Box<ClientKeyPair> },
+    Registration {
+        nonce: Nonce,
+        key: SessionKey,
+    },
+    /// The next turn: making the keys took a time that `core.now` does not know of yet.
+    Turn {
+        nonce: Nonce,
+    },
+    Certificate {
+        key: SessionKey,
+    },
 }
 
 /// The conversation with one login server after another, until one answers.
@@ -52,16 +67,19 @@ pub(super) struct Authentication {
     password: PasswordHash,
     /// The user is to be registered first.
     first_time: bool,
+    /// Made when they are needed, once for each login, however many login servers and rounds it takes.
+    keys: Option<Box<ClientKeyPair>>,
 }
 
 impl Authentication {
-    /// Begins with the first of `servers`; `None` if there is none.
+    /// Begins with the first of `servers`; `None` if there is none. `keys` are those of an earlier round.
     pub fn start(
         core: &mut Core,
         servers: Vec<(SocketAddrV4, ServerPublicKey)>,
         user: UserName,
         password: PasswordHash,
         first_time: bool,
+        keys: Option<Box<ClientKeyPair>>,
     ) -> Option<Self> {
         let mut servers = servers.into_iter();
         let (server, server_key) = servers.next()?;
@@ -76,6 +94,7 @@ impl Authentication {
             user,
             password,
             first_time,
+            keys,
         })
     }
 
@@ -95,6 +114,9 @@ impl Authentication {
         if core.now < self.due {
             return Progress::Pending;
         }
+        if let Awaited::Turn { nonce } = self.awaited {
+            return self.log_in(core, nonce).unwrap_or_else(broken);
+        }
         self.close(core);
         self.not_reached(core)
     }
@@ -103,7 +125,7 @@ impl Authentication {
     pub fn not_reached(&mut self, core: &mut Core) -> Progress {
         if !self.dial.next_port(core) {
             let Some((server, key)) = self.servers.next() else {
-                return Progress::NotReached(self.dial.node);
+                return Progress::NotReached { last: self.dial.node, keys: self.keys.take() };
             };
             self.server_key = key;
             self.dial = Dial::start(core, server);
@@ -145,9 +167,9 @@ impl Authentication {
                     outcome => self.refused(&outcome),
                 }
             }
-            (Awaited::Certificate { key, keys }, FromLoginServer::Answer { sealed }) => {
+            (Awaited::Certificate { key }, FromLoginServer::Answer { sealed }) => {
                 match open(&key, sealed.as_slice())? {
-                    Outcome::Certified(certificate) => Ok(self.certified(certificate, keys)),
+                    Outcome::Certified(certificate) => self.certified(certificate),
                     outcome => self.refused(&outcome),
                 }
             }
@@ -169,9 +191,15 @@ impl Authentication {
     }
 
     fn log_in(&mut self, core: &mut Core, nonce: Nonce) -> Result<Progress, DecodeError> {
-        let bits = core.parameters.client_key_bits.get();
-        let keys = ClientKeyPair::generate(&mut core.random, bits)
-            .map_err(|_| DecodeError::Value("a key size that is not used"))?;
+        let Some(keys) = &self.keys else {
+            let bits = core.parameters.client_key_bits.get();
+            let keys = ClientKeyPair::generate(&mut core.random, bits)
+                .map_err(|_| DecodeError::Value("a key size that is not used"))?;
+            self.keys = Some(Box::new(keys));
+            self.awaited = Awaited::Turn { nonce };
+            self.due = core.now + Duration::from_nanos(1);
+            return Ok(Progress::Pending);
+        };
         let key = SessionKey::generate(&mut core.random);
         let credentials = Credentials {
             nonce,
@@ -184,17 +212,18 @@ impl Authentication {
             sealed: Bytes::new(key.seal(Purpose::Request, &to_bytes(&credentials)))?,
         };
         self.send(core, &message);
-        self.awaited = Awaited::Certificate { key, keys: Box::new(keys) };
+        self.awaited = Awaited::Certificate { key };
         Ok(Progress::Pending)
     }
 
-    fn certified(&self, certificate: Certificate, keys: Box<ClientKeyPair>) -> Progress {
-        match certificate.verify_own(&self.server_key, &self.user, &keys.public()) {
+    fn certified(&mut self, certificate: Certificate) -> Result<Progress, DecodeError> {
+        let keys = self.keys.take().ok_or(DecodeError::Value("a certificate that was not asked for"))?;
+        Ok(match certificate.verify_own(&self.server_key, &self.user, &keys.public()) {
             Ok(()) => {
                 Progress::Certified { certificate: Box::new(certificate), keys, server: self.dial.node }
             }
             Err(error) => Progress::Failed(LoginFailure::ForgedCertificate, error.to_string()),
-        }
+        })
     }
 
     fn refused(&self, outcome: &Outcome) -> Result<Progress, DecodeError> {

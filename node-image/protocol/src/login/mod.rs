@@ -23,7 +23,7 @@
 //! 7. The client takes the first **login server** of its built-in list, through the same three ports, then the
 //!    next. At a first-time login it registers the user: Ks+(nonce, K', user, H(pwd)). Then it generates K and
 //!    (KA+, KA-), sends Ks+(K), K(nonce, KA+, user, H(pwd)), and verifies the certificate that it gets.
-//!    If none answers, that round has failed, as in 4 ([`LoginFailure::NoLoginServer`]).
+//!    If none answers, that round has failed, as in 4 ([`LoginFailure::NoLoginServer`]); the pair is kept.
 //! 8. When it has the certificate and knows its NAT type, it **registers** both with every super node that
 //!    welcomed it: certificate and presence, signed with KA- over that super node's nonce. The first that
 //!    accepts makes the client logged in.
@@ -60,7 +60,7 @@ use self::presence::LoggedIn;
 use self::search::Searches;
 use self::steps::{Identity, Phase};
 use crate::call::Calls;
-use crate::crypto::keys::ServerPublicKey;
+use crate::crypto::keys::{ClientKeyPair, ServerPublicKey};
 use crate::event::ClientEvent;
 #[cfg(doc)]
 use crate::event::LoginFailure;
@@ -138,6 +138,8 @@ pub struct Client {
     links: Links,
     hosts_asked: usize,
     identity: Option<Identity>,
+    /// Made in an earlier round, in which no login server answered.
+    keys: Option<Box<ClientKeyPair>>,
     refusal: Option<RegistrationRefusal>,
     /// What happens once the user is logged in.
     after: Option<LoggedIn>,
@@ -163,6 +165,7 @@ impl Client {
             links: Links::default(),
             hosts_asked: 0,
             identity: None,
+            keys: None,
             refusal: None,
             after: None,
             buddies: BTreeMap::new(),

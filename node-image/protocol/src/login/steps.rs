@@ -157,7 +157,8 @@ impl Client {
         let password = PasswordHash::new(&user, &self.config.password);
         let servers = self.config.login_servers.clone();
         let first_time = self.config.first_time;
-        let started = Authentication::start(&mut self.core, servers, user, password, first_time);
+        let keys = self.keys.take();
+        let started = Authentication::start(&mut self.core, servers, user, password, first_time, keys);
         if let Some(authentication) = started {
             self.phase = Phase::Authenticating(Box::new(authentication));
             true
@@ -171,7 +172,8 @@ impl Client {
     pub(super) fn authentication_progress(&mut self, progress: Progress) -> bool {
         match progress {
             Progress::Pending => false,
-            Progress::NotReached(last) => {
+            Progress::NotReached { last, keys } => {
+                self.keys = keys;
                 let detail = |round| {
                     format!(
                         "no login server answers; the last one that was tried, in round {round}, is {last}"
@@ -298,7 +300,7 @@ impl Client {
     fn no_super_node(&mut self) {
         let entries = self.cache.len().min(self.core.parameters.tcp_entry_limit.get());
         self.round_failed(LoginFailure::NoSuperNode, |rounds| {
-            format!("none of the {entries} host-cache entries that were tried in {rounds} rounds serves this client")
+            format!("none of the {entries} host-cache entries that were tried serves this client; round {rounds} was the last")
         });
     }
 
@@ -306,6 +308,8 @@ impl Client {
     fn round_failed(&mut self, reason: LoginFailure, detail: impl FnOnce(u32) -> String) {
         self.links.close_all(&mut self.core);
         if self.round >= self.core.parameters.rounds.0 {
+            // The connection to a login server is closed already.
+            self.phase = Phase::Failed;
             self.fail(reason, detail(self.round));
         } else {
             self.phase = Phase::Pausing(self.core.now + self.core.parameters.round_pause.duration());
