@@ -127,7 +127,7 @@ pub async fn log_in(ground: &impl Ground, options: &CallOptions) -> Result<(), C
     for (client, login) in both.iter().zip(logins) {
         login.map_err(|why| CallError::NotOnline { client: client.clone(), why })?;
     }
-    Ok(())
+    online::forget_results(ground).await
 }
 
 /// Measures a call between two clients that are logged in. The run's directory gets the packets and what was heard, in
