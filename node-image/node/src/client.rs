@@ -17,6 +17,7 @@ use overlay_control::{EventLine, InstanceStatus, LoginEvent, LoginFailure, Login
 use overlay_protocol::{
     Client, ClientCommand, ClientConfig, ClientEvent, Password, Time, UserName, installation_port,
 };
+use serde::Serialize;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
@@ -334,6 +335,13 @@ async fn session(
     info!("session ends; its ports are free");
 }
 
+/// A line of NDJSON.
+fn json_line(line: &impl Serialize) -> serde_json::Result<Bytes> {
+    let mut text = serde_json::to_vec(line)?;
+    text.push(b'\n');
+    Ok(text.into())
+}
+
 /// The answer to a login: NDJSON, a line for each event, as it happens. If it is dropped before the last
 /// line, the login is cancelled.
 #[derive(Debug)]
@@ -347,11 +355,7 @@ impl Stream for LoginLines {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let line = ready!(self.lines.poll_recv(context));
-        Poll::Ready(line.map(|line| {
-            let mut text = serde_json::to_vec(&line)?;
-            text.push(b'\n');
-            Ok(text.into())
-        }))
+        Poll::Ready(line.map(|line| json_line(&line)))
     }
 }
 

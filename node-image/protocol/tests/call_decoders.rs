@@ -1,59 +1,19 @@
 //! The decoders of calls: what is encoded decodes to the same, and no bytes make them panic.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
-use std::sync::OnceLock;
+#[allow(dead_code, reason = "each test binary uses its own part of it")]
+mod strategies;
 
 use overlay_protocol::call::keys::{CallKeys, Half, Side};
-use overlay_protocol::certificate::{Certificate, Signature};
-use overlay_protocol::crypto::keys::{ClientKeyPair, ClientPublicKey};
+use overlay_protocol::certificate::Signature;
 use overlay_protocol::wire::call::{
     Control, LONGEST_MEDIA, LONGEST_SIGNAL, MediaPacket, Rejection, RelayList, Share, Signal, whole,
 };
 use overlay_protocol::wire::datagram::Datagram;
-use overlay_protocol::wire::super_node::{FromSuperNode, Presence, ToSuperNode};
+use overlay_protocol::wire::super_node::{FromSuperNode, ToSuperNode};
 use overlay_protocol::wire::{Bytes, DecodeError, Message};
-use overlay_protocol::{NatVerdict, ServerKeyPair, UserName};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng;
-
-fn random() -> ChaCha20Rng {
-    ChaCha20Rng::seed_from_u64(5)
-}
-
-fn client_key() -> ClientPublicKey {
-    static KEY: OnceLock<ClientPublicKey> = OnceLock::new();
-    KEY.get_or_init(|| ClientKeyPair::generate(&mut random(), 1_024).expect("a size that is used").public())
-        .clone()
-}
-
-fn server_keys() -> &'static ServerKeyPair {
-    static KEYS: OnceLock<ServerKeyPair> = OnceLock::new();
-    KEYS.get_or_init(|| ServerKeyPair::generate(5, 1_536).expect("a size that is used"))
-}
-
-fn addresses() -> impl Strategy<Value = SocketAddrV4> {
-    (any::<u32>(), any::<u16>()).prop_map(|(ip, port)| SocketAddrV4::new(Ipv4Addr::from(ip), port))
-}
-
-fn users() -> impl Strategy<Value = UserName> {
-    "[!-~]{1,32}".prop_map(|name| UserName::new(&name).expect("made to be one"))
-}
-
-fn presences() -> impl Strategy<Value = Presence> {
-    (addresses(), addresses()).prop_map(|(private, public)| Presence {
-        private,
-        public,
-        nat: NatVerdict::PortRestricted,
-    })
-}
-
-fn certificates() -> impl Strategy<Value = Certificate> {
-    (users(), any::<u64>()).prop_map(|(user, issued)| {
-        Certificate::issue(server_keys(), &mut random(), user, client_key(), issued)
-    })
-}
+use strategies::{addresses, certificates, presences, random, users};
 
 fn bytes<const MOST: usize>() -> impl Strategy<Value = Bytes<MOST>> {
     vec(any::<u8>(), 0..=MOST).prop_map(|bytes| Bytes::new(bytes).expect("not too long"))

@@ -1,10 +1,11 @@
 //! Every decoder: what is encoded decodes to the same, and no bytes make it panic or allocate without bound.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
-use std::sync::OnceLock;
+#[allow(dead_code, reason = "each test binary uses its own part of it")]
+mod strategies;
 
-use overlay_protocol::certificate::{Certificate, Signature};
-use overlay_protocol::crypto::keys::{ClientKeyPair, ClientPublicKey};
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use overlay_protocol::certificate::Signature;
 use overlay_protocol::wire::datagram::Datagram;
 use overlay_protocol::wire::directory::{Attachment, DirectoryRecord, Life, Member};
 use overlay_protocol::wire::login_server::{
@@ -16,62 +17,11 @@ use overlay_protocol::wire::super_node::{
 };
 use overlay_protocol::wire::{Bytes, DecodeError, List, Message};
 use overlay_protocol::{
-    Input, Machine, NatVerdict, Output, ParameterFile, RecordSource, ServerKeyPair, SuperNode,
-    SuperNodeConfig, Time, UdpSocket, UserName,
+    Input, Machine, Output, ParameterFile, RecordSource, SuperNode, SuperNodeConfig, Time, UdpSocket,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
-use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng;
-
-fn random() -> ChaCha20Rng {
-    ChaCha20Rng::seed_from_u64(5)
-}
-
-fn client_key() -> ClientPublicKey {
-    static KEY: OnceLock<ClientPublicKey> = OnceLock::new();
-    KEY.get_or_init(|| ClientKeyPair::generate(&mut random(), 1_024).expect("a size that is used").public())
-        .clone()
-}
-
-fn server_keys() -> &'static ServerKeyPair {
-    static KEYS: OnceLock<ServerKeyPair> = OnceLock::new();
-    KEYS.get_or_init(|| ServerKeyPair::generate(5, 1_536).expect("a size that is used"))
-}
-
-fn addresses() -> impl Strategy<Value = SocketAddrV4> {
-    (any::<u32>(), any::<u16>()).prop_map(|(ip, port)| SocketAddrV4::new(Ipv4Addr::from(ip), port))
-}
-
-fn users() -> impl Strategy<Value = UserName> {
-    "[!-~]{1,32}".prop_map(|name| UserName::new(&name).expect("made to be one"))
-}
-
-fn verdicts() -> impl Strategy<Value = NatVerdict> {
-    prop_oneof![
-        Just(NatVerdict::Open),
-        Just(NatVerdict::SymmetricUdpFirewall),
-        Just(NatVerdict::FullCone),
-        Just(NatVerdict::RestrictedCone),
-        Just(NatVerdict::PortRestricted),
-        Just(NatVerdict::Symmetric),
-        Just(NatVerdict::UdpBlocked),
-    ]
-}
-
-fn presences() -> impl Strategy<Value = Presence> {
-    (addresses(), addresses(), verdicts()).prop_map(|(private, public, nat)| Presence {
-        private,
-        public,
-        nat,
-    })
-}
-
-fn certificates() -> impl Strategy<Value = Certificate> {
-    (users(), any::<u64>()).prop_map(|(user, issued)| {
-        Certificate::issue(server_keys(), &mut random(), user, client_key(), issued)
-    })
-}
+use strategies::{addresses, certificates, presences, random, server_keys, users};
 
 fn datagrams() -> impl Strategy<Value = Datagram> {
     let transaction = any::<u32>;

@@ -16,7 +16,7 @@ use tracing::{debug, info};
 
 use super::talk::{Happening, Plan, Talk};
 use super::voice::{Conversation, VoiceError};
-use super::{ClientNode, Phase, Session};
+use super::{ClientNode, Phase, Session, json_line};
 use crate::driver::Stopped;
 
 /// Events and voice packets that may wait for the talk: three seconds of voice.
@@ -187,10 +187,6 @@ impl Stream for CallLines {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let line = ready!(self.0.poll_recv(context));
-        Poll::Ready(line.map(|line| {
-            let mut text = serde_json::to_vec(&line)?;
-            text.push(b'\n');
-            Ok(text.into())
-        }))
+        Poll::Ready(line.map(|line| json_line(&line)))
     }
 }

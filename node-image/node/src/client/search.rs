@@ -12,7 +12,7 @@ use overlay_protocol::{ClientCommand, Time, UserName};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tracing::info;
 
-use super::{ClientNode, Phase, milliseconds};
+use super::{ClientNode, Phase, json_line, milliseconds};
 use crate::driver::Stopped;
 
 /// Why a search was not begun.
@@ -100,10 +100,6 @@ impl Stream for SearchLines {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let line = ready!(self.0.poll_recv(context));
-        Poll::Ready(line.map(|line| {
-            let mut text = serde_json::to_vec(&line)?;
-            text.push(b'\n');
-            Ok(text.into())
-        }))
+        Poll::Ready(line.map(|line| json_line(&line)))
     }
 }

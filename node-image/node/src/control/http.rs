@@ -4,7 +4,6 @@
 use std::convert::Infallible;
 use std::fmt::Display;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -24,12 +23,11 @@ use tokio::time::sleep;
 use tracing::{debug, warn};
 
 use super::answer;
+use crate::driver::ACCEPT_REST;
 use crate::node::Node;
 
 /// The longest body of a call. A login with a full host cache and a thousand buddies has half of it.
 const BODY_LIMIT: usize = 128 * 1024;
-/// How long the listener rests when the system has no room for another connection (no file descriptor).
-const ACCEPT_REST: Duration = Duration::from_millis(100);
 
 /// What is answered.
 pub(super) type Response = hyper::Response<UnsyncBoxBody<Bytes, serde_json::Error>>;

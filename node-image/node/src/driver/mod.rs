@@ -45,7 +45,7 @@ const DATAGRAMS_AT_ONCE: usize = 32;
 /// packet of 1,500 bytes.
 const DATAGRAM_SIZE: usize = 2048;
 /// How long a listener rests when the system has no room for another connection (no file descriptor).
-const ACCEPT_REST: Duration = Duration::from_millis(100);
+pub(crate) const ACCEPT_REST: Duration = Duration::from_millis(100);
 
 /// Looks at a machine and its number of established connections.
 type Look<M> = Box<dyn FnOnce(&M, usize) + Send>;
