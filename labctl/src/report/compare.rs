@@ -2,8 +2,7 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::presets::{ASCII_MARKDOWN, UTF8_FULL_CONDENSED};
-use comfy_table::{CellAlignment, ContentArrangement, Table};
+use comfy_table::CellAlignment;
 use serde::Serialize;
 
 use super::figure::{Figure, Sample, samples};
@@ -150,12 +149,7 @@ impl Comparison {
     /// As a table, with what it means below.
     #[must_use]
     pub fn table(&self, style: Style) -> String {
-        let mut table = Table::new();
-        table.load_style(match style {
-            Style::Terminal => UTF8_FULL_CONDENSED,
-            Style::Plain => ASCII_MARKDOWN,
-        });
-        table.set_content_arrangement(ContentArrangement::Disabled);
+        let mut table = style.table();
         table.set_header(["figure", "first", "second", "difference", "95 % interval", "excludes 0"]);
         for one in &self.figures {
             table.add_row(cells(one));

@@ -1,7 +1,6 @@
 //! Searches, summed up: a row for each case, and what the overlay did for them. Table and JSON.
 
-use comfy_table::presets::{ASCII_MARKDOWN, UTF8_FULL_CONDENSED};
-use comfy_table::{CellAlignment, ContentArrangement, Table};
+use comfy_table::CellAlignment;
 use serde::Serialize;
 
 use super::statistics::Spread;
@@ -101,12 +100,7 @@ impl SearchReport {
     /// As a table, with a line below for what the figures cannot say themselves.
     #[must_use]
     pub fn table(&self, style: Style) -> String {
-        let mut table = Table::new();
-        table.load_style(match style {
-            Style::Terminal => UTF8_FULL_CONDENSED,
-            Style::Plain => ASCII_MARKDOWN,
-        });
-        table.set_content_arrangement(ContentArrangement::Disabled);
+        let mut table = style.table();
         table.set_header(HEADER.map(|title| title.replace('\n', style.line_break())));
         for row in &self.rows {
             table.add_row(cells(row, style));

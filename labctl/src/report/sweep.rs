@@ -1,7 +1,6 @@
 //! A sweep, summed up: a row for each point, as a table and as JSON.
 
-use comfy_table::presets::{ASCII_MARKDOWN, UTF8_FULL_CONDENSED};
-use comfy_table::{CellAlignment, ContentArrangement, Table};
+use comfy_table::CellAlignment;
 use serde::Serialize;
 
 use super::figure::{Sample, samples};
@@ -194,12 +193,7 @@ impl SweepReport {
     /// As a table, with lines below for what the figures cannot say themselves.
     #[must_use]
     pub fn table(&self, style: Style) -> String {
-        let mut table = Table::new();
-        table.load_style(match style {
-            Style::Terminal => UTF8_FULL_CONDENSED,
-            Style::Plain => ASCII_MARKDOWN,
-        });
-        table.set_content_arrangement(ContentArrangement::Disabled);
+        let mut table = style.table();
         let curves: Vec<&Curve> = self.main_curves().collect();
         let titles = curves.iter().map(|curve| title(&curve.what, style));
         let first = [self.description.parameter.clone(), "trials".to_owned(), "failed".to_owned()];

@@ -24,6 +24,17 @@ impl Style {
             Self::Plain => " ",
         }
     }
+
+    /// An empty table of this style, as wide as what it holds.
+    pub(super) fn table(self) -> Table {
+        let mut table = Table::new();
+        table.load_style(match self {
+            Self::Terminal => UTF8_FULL_CONDENSED,
+            Self::Plain => ASCII_MARKDOWN,
+        });
+        table.set_content_arrangement(ContentArrangement::Disabled);
+        table
+    }
 }
 
 /// A line feed is where a terminal's table breaks.
@@ -42,12 +53,7 @@ const HEADER: [&str; 9] = [
 /// The rows, with a line below for each thing that the figures cannot say themselves.
 #[must_use]
 pub fn render(rows: &[Row], style: Style) -> String {
-    let mut table = Table::new();
-    table.load_style(match style {
-        Style::Terminal => UTF8_FULL_CONDENSED,
-        Style::Plain => ASCII_MARKDOWN,
-    });
-    table.set_content_arrangement(ContentArrangement::Disabled);
+    let mut table = style.table();
     table.set_header(HEADER.map(|title| title.replace('\n', style.line_break())));
     for row in rows {
         table.add_row(cells(row, style));
