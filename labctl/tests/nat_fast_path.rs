@@ -301,7 +301,7 @@ fn a_fast_flow_that_ends_leaves_a_mapping_that_ends_with_its_timeout() {
     let unsolicited = gateway.counted("unsolicited");
     thread::sleep(Duration::from_millis(3500));
     servers.get(A, P).send_to(b"?", outside).unwrap();
-    while gateway.counted("unsolicited") == unsolicited {}
+    gateway.wait_until_counted("unsolicited", unsolicited + 1);
 }
 
 #[test]

@@ -143,9 +143,7 @@ fn the_last_port_of_a_range_is_found_and_then_there_is_none() {
         assert_eq!(ports, (3000..3050).collect(), "{allocation}");
         assert_eq!(gateway.counted("no_port"), 0, "{allocation}");
         client(&host, 50, 3007).send_to(b"?", (A, P)).unwrap();
-        while gateway.counted("no_port") == 0 {
-            thread::yield_now();
-        }
+        gateway.wait_until_counted("no_port", 1);
         servers.get(A, P).set_nonblocking(true).unwrap();
         assert!(servers.get(A, P).recv(&mut [0; 8]).is_err(), "{allocation}: it has left without a mapping");
     }

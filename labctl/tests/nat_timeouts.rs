@@ -136,7 +136,7 @@ fn a_permission_to_send_in_ends_with_its_timeout_while_the_mapping_lives_on() {
         // Only the other server is spoken to.
         if kept_up(|| assert_eq!(servers.seen_from(&client, B, P), outside)) {
             servers.get(A, P).send_to(b"?", outside).unwrap();
-            while gateway.counted("filtered") == filtered {}
+            gateway.wait_until_counted("filtered", filtered + 1);
             return;
         }
     }
@@ -157,7 +157,7 @@ fn an_open_tcp_connection_may_idle_as_long_as_established_and_a_closed_one_as_tr
     // The one that was closed has no mapping any more.
     let unsolicited = gateway.counted("unsolicited");
     let socket = servers.call(closed_outside, (B, Q));
-    while gateway.counted("unsolicited") == unsolicited {}
+    gateway.wait_until_counted("unsolicited", unsolicited + 1);
     drop(socket);
     // The open one has, and carries data.
     far.write_all(b"still there").unwrap();
@@ -177,7 +177,7 @@ fn an_established_tcp_connection_that_idles_too_long_is_cut() {
     outlive(TIMEOUT);
     let refused = gateway.counted("to_gateway");
     far.write_all(b"still there?").unwrap();
-    while gateway.counted("to_gateway") == refused {}
+    gateway.wait_until_counted("to_gateway", refused + 1);
     near.set_nonblocking(true).unwrap();
     assert!((&near).read(&mut [0; 16]).is_err(), "nothing came in");
 }
