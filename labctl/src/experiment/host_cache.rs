@@ -3,8 +3,6 @@
 use std::collections::HashSet;
 use std::net::SocketAddrV4;
 
-use overlay_control::Role;
-
 use super::random::Choices;
 use crate::plan::{OverlayPlan, Plan};
 
@@ -33,8 +31,7 @@ pub enum HostCacheError {
 /// The super nodes of a plan, each container's apart.
 #[must_use]
 pub fn super_nodes_by_container(plan: &Plan) -> Vec<Vec<SocketAddrV4>> {
-    let containers = plan.nodes.iter().filter(|node| node.role() == Some(Role::SuperNode));
-    containers
+    plan.super_nodes()
         .map(|node| node.instances().iter().map(|at| SocketAddrV4::new(at.address, at.port)).collect())
         .collect()
 }

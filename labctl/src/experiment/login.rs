@@ -366,7 +366,12 @@ impl<'a, G: Ground> LoginExperiment<'a, G> {
 
     /// The containers of super nodes.
     pub(super) fn super_nodes(&self) -> impl Iterator<Item = &NodePlan> {
-        self.ground.plan().nodes.iter().filter(|node| node.role() == Some(Role::SuperNode))
+        self.ground.plan().super_nodes()
+    }
+
+    /// See [`forget_results`].
+    pub(super) async fn forget_results(&self) -> Result<(), LoginError> {
+        forget_results(self.ground).await.map_err(|(node, error)| LoginError::Control { node, error })
     }
 
     /// A name that this run alone has, for a purpose that the letter stands for.
@@ -409,6 +414,15 @@ fn node<'a>(plan: &'a Plan, name: &NodeName) -> Option<&'a NodePlan> {
 }
 
 /// Puts the node's name to what went wrong.
+/// Makes every super node forget what earlier searches found. The error says which one did not.
+pub(super) async fn forget_results(ground: &impl Ground) -> Result<(), (NodeName, ControlError)> {
+    let forgotten = ground.plan().super_nodes().map(|node| async move {
+        let control = Control::new(&ground.control_socket(&node.name));
+        control.forget_results().await.map_err(|error| (node.name.clone(), error))
+    });
+    try_join_all(forgotten).await.map(drop)
+}
+
 pub(super) fn of(node: &NodeName) -> impl FnOnce(ControlError) -> LoginError {
     move |error| LoginError::Control { node: node.clone(), error }
 }

@@ -368,6 +368,11 @@ pub struct OverlayPlan {
 }
 
 impl Plan {
+    /// The containers of super nodes, in the order of the plan.
+    pub fn super_nodes(&self) -> impl Iterator<Item = &NodePlan> {
+        self.nodes.iter().filter(|node| node.role() == Some(Role::SuperNode))
+    }
+
     /// What a node reads at its start; `None` for a node that is none of the overlay's.
     ///
     /// `login_servers` are the addresses of [`OverlayPlan::login_servers`] with the keys that `up` made. A

@@ -157,11 +157,6 @@ pub(super) fn connections(
         .collect()
 }
 
-/// Names of the super nodes' nodes, in the order of the plan.
-pub(super) fn super_nodes(plan: &Plan) -> Vec<&NodePlan> {
-    plan.nodes.iter().filter(|node| node.role() == Some(overlay_control::Role::SuperNode)).collect()
-}
-
 /// A node of the plan.
 pub(super) fn node<'a>(plan: &'a Plan, name: &NodeName) -> Option<&'a NodePlan> {
     plan.nodes.iter().find(|node| node.name == *name)

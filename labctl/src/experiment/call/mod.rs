@@ -17,7 +17,7 @@ use std::time::Duration;
 use overlay_control::{AwaitCallRequest, CallEvent, CallLine, CallRequest, SoundFiles};
 use tokio::time::{Instant, timeout};
 
-use self::analysis::{End, connections, node, super_nodes, way};
+use self::analysis::{End, connections, node, way};
 pub use self::matrix::{Behind, Cell, MediaWay, matrix_topology, run_matrix};
 use self::meters::{Meters, SeenByAll, gateway_shares, node_shares, other_traffic};
 use self::record::{CallEventRecord, CallRecord};
@@ -25,7 +25,7 @@ pub use self::task::{Calls, Progress};
 use super::control::{CallLines, Control, ControlError};
 use super::host_cache::HostCacheError;
 use super::live::Doing;
-use super::login::Ground;
+use super::login::{Ground, forget_results};
 use super::run::RunError;
 use crate::meter::{CaptureError, Timestamp};
 use crate::names::NodeName;
@@ -127,7 +127,8 @@ pub async fn log_in(ground: &impl Ground, options: &CallOptions) -> Result<(), C
     for (client, login) in both.iter().zip(logins) {
         login.map_err(|why| CallError::NotOnline { client: client.clone(), why })?;
     }
-    online::forget_results(ground).await
+    // Users have logged in anew since earlier runs, at other super nodes.
+    forget_results(ground).await.map_err(|(node, error)| CallError::Control { node, error })
 }
 
 /// Measures a call between two clients that are logged in. The run's directory gets the packets and what was heard, in
@@ -143,7 +144,8 @@ pub async fn measure(
     let ends = ends(plan, options)?;
     ground.check_health().await.map_err(CallError::Unhealthy)?;
     let said = place_sound(ground, options)?;
-    let meters = Meters::start(plan, ends, &super_nodes(plan), directory, prefix, told)?;
+    let super_nodes: Vec<_> = plan.super_nodes().collect();
+    let meters = Meters::start(plan, ends, &super_nodes, directory, prefix, told)?;
     let talk = Talk::run(ground, options, said, told).await;
     // What is under way when both have hung up still belongs to the call.
     tokio::time::sleep(GRACE).await;

@@ -40,16 +40,6 @@ pub(super) async fn log_in(
     Ok(verdicts)
 }
 
-/// Makes every super node forget what searches of earlier runs found: their users have logged in anew since, at other
-/// super nodes.
-pub(super) async fn forget_results(ground: &impl Ground) -> Result<(), CallError> {
-    let super_nodes = ground.plan().nodes.iter().filter(|node| node.role() == Some(Role::SuperNode));
-    let forgotten = super_nodes.map(|node| async move {
-        Control::new(&ground.control_socket(&node.name)).forget_results().await.map_err(of(&node.name))
-    });
-    try_join_all(forgotten).await.map(drop)
-}
-
 fn of(node: &NodeName) -> impl FnOnce(ControlError) -> CallError {
     let node = node.clone();
     move |error| CallError::Control { node, error }

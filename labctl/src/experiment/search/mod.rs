@@ -189,7 +189,7 @@ impl<'a, G: Ground> SearchExperiment<'a, G> {
     ) -> Result<Vec<(SearchRecord, Vec<SearchEventRecord>)>, SearchError> {
         match case {
             Case::Warm => self.let_results_arrive().await,
-            _ => self.forget_results().await?,
+            _ => self.login.forget_results().await?,
         }
         let plan = self.login.plan();
         let mut gateways = BTreeMap::new();
@@ -262,14 +262,6 @@ impl<'a, G: Ground> SearchExperiment<'a, G> {
                 }
             });
         try_join_all(aged).await.map(drop).map_err(SearchError::from)
-    }
-
-    /// Makes every super node forget what earlier searches found.
-    async fn forget_results(&self) -> Result<(), SearchError> {
-        let forgotten = self.login.super_nodes().map(|node| async move {
-            self.login.control(&node.name).forget_results().await.map_err(super::login::of(&node.name))
-        });
-        try_join_all(forgotten).await.map(drop).map_err(SearchError::from)
     }
 }
 
