@@ -11,6 +11,12 @@ use clap_complete::CompleteEnv;
 use cli::runtime::RuntimeArgs;
 use labctl::runtime::{RuntimeChoice, RuntimeKind};
 use labctl::world;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// Says which events `labctl` writes.
+const LOG_VARIABLE: &str = "LABCTL_LOG";
 
 /// A containerized testbed for overlay networks behind NATs and firewalls.
 #[derive(Debug, Parser)]
@@ -153,13 +159,26 @@ fn complete() {
     }
 }
 
+/// Writes events to standard error: those that `LABCTL_LOG` asks for (`debug`, `labctl::net=trace`), else errors.
+///
+/// # Errors
+///
+/// When `LABCTL_LOG` is neither a level nor a list of targets with levels.
+fn log() -> anyhow::Result<()> {
+    let wanted = match std::env::var(LOG_VARIABLE) {
+        Ok(list) if !list.is_empty() => list.parse::<Targets>().map_err(|error| {
+            anyhow::anyhow!("{LOG_VARIABLE}={list}: {error}\nmend: write a level, or TARGET=LEVEL, as in {LOG_VARIABLE}=labctl=debug")
+        })?,
+        _ => Targets::new().with_default(LevelFilter::ERROR),
+    };
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(lines).with(wanted).init();
+    Ok(())
+}
+
 fn main() -> ExitCode {
     complete();
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_env("LABCTL_LOG"))
-        .with_writer(std::io::stderr)
-        .init();
-    run(Arguments::parse().command).unwrap_or_else(|error| {
+    log().and_then(|()| run(Arguments::parse().command)).unwrap_or_else(|error| {
         // Standard error may be closed; then there is nobody to tell.
         let _ = writeln!(std::io::stderr(), "error: {error:#}");
         ExitCode::FAILURE
